@@ -1,0 +1,15 @@
+//! The ground floor: what a request, a token, a key, a rule and an identity *are*.
+//!
+//! Everything here is pure, synchronous and total.
+//! Nothing awaits, reads a clock, logs, or knows a protocol; time is passed in.
+
+pub mod algorithm;
+pub mod claims;
+pub mod credential;
+pub mod identity;
+pub mod json;
+pub mod jws;
+pub mod keys;
+pub mod policy;
+pub mod reason;
+pub mod request;

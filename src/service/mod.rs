@@ -1,0 +1,3 @@
+//! The process: command line, configuration, listeners, drain, admin pages, development issuer.
+
+pub mod config;

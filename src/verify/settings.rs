@@ -1,0 +1,100 @@
+//! What the operator says about an issuer and its keys.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretBox;
+use url::Url;
+
+use crate::domain::claims::TokenRules;
+
+/// One issuer.
+#[derive(Debug)]
+pub struct IssuerSettings {
+    /// What its tokens must satisfy.
+    pub rules: Arc<TokenRules>,
+    /// Where its keys come from.
+    pub keys: KeySource,
+    /// Whether readiness waits for its keys.
+    pub optional: bool,
+    /// How its keys are kept fresh.
+    pub refresh: RefreshSettings,
+    /// How its endpoints are reached.
+    pub http: HttpSettings,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// OIDC Discovery 1.0 §4, or RFC 8414 where that gives 404.
+    Discovery(Url),
+    /// A JWK Set at this URL.
+    Url(Url),
+    /// A JWK Set in this file, reread when it changes.
+    File(PathBuf),
+    /// A JWK Set written into the configuration (its JSON text).
+    Inline(String),
+    /// A shared secret, for HS256, HS384 and HS512.
+    Secret(SecretBox<[u8]>),
+}
+
+/// How an issuer's keys are kept fresh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshSettings {
+    /// The shortest lifetime believed, whatever `Cache-Control` says.
+    pub min_lifetime: Duration,
+    /// The longest lifetime believed.
+    pub max_lifetime: Duration,
+    /// How long keys are used while their issuer cannot be reached.
+    pub max_stale: Duration,
+    /// How long a request waits for a refresh that its `kid` caused.
+    pub max_wait: Duration,
+    /// Where the last good key sets are kept for a cold start; nowhere if absent.
+    pub snapshot_dir: Option<PathBuf>,
+}
+
+/// How an issuer's endpoints are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Trust anchors (PEM) instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate chain and key (one PEM file), for issuers that ask for one.
+    pub client_cert_file: Option<PathBuf>,
+    /// Whether the proxy named in the environment is used.
+    pub proxy_from_env: bool,
+    /// How long a connection may take to set up.
+    pub connect_timeout: Duration,
+    /// How long a whole exchange may take.
+    pub timeout: Duration,
+}
+
+impl Default for RefreshSettings {
+    fn default() -> Self {
+        Self {
+            // Under a minute a misconfigured `max-age=0` would have us ask on every breath.
+            min_lifetime: Duration::from_secs(60),
+            // Ten minutes: a withdrawn key is gone within that, at a cost of 144 small requests a day;
+            // an AuthFort server says one hour, and has no other way to withdraw a key.
+            max_lifetime: Duration::from_secs(600),
+            // A day: long enough for an issuer's worst outage and the people who end it,
+            // short enough that a key withdrawn during one does not live on.
+            max_stale: Duration::from_secs(24 * 3600),
+            // Well inside the decision's own deadline of two seconds.
+            max_wait: Duration::from_secs(1),
+            snapshot_dir: None,
+        }
+    }
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            client_cert_file: None,
+            proxy_from_env: false,
+            connect_timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
