@@ -1,0 +1,3 @@
+//! What tests share: tokens, issuers, gateways' stand-ins.
+
+pub(crate) mod tokens;
