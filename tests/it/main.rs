@@ -7,3 +7,9 @@
     reason = "each test binary uses its own part of what they share"
 )]
 mod support;
+
+#[cfg(test)]
+mod tidy;
+
+#[cfg(test)]
+mod cases;

@@ -4,7 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors, lowest first; a file names its own floor and those below.
-const FLOORS: &[&str] = &["domain", "verify", "authorizer", "telemetry", "gateway", "service"];
+const FLOORS: &[&str] = &[
+    "domain",
+    "verify",
+    "authorizer",
+    "telemetry",
+    "gateway",
+    "service",
+];
 
 fn sources(below: &str) -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
@@ -19,16 +26,29 @@ fn sources(below: &str) -> Vec<(PathBuf, String)> {
         }
     }
     let mut found = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(below), &mut found);
+    walk(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join(below),
+        &mut found,
+    );
     assert!(!found.is_empty(), "no sources below {below}");
     found
 }
 
 /// The floor of a file below `src`, by its first folder or its own name.
 fn floor(path: &Path) -> Option<usize> {
-    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
-    let first = below.components().next().unwrap().as_os_str().to_str().unwrap();
-    FLOORS.iter().position(|floor| *floor == first.trim_end_matches(".rs"))
+    let below = path
+        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+        .unwrap();
+    let first = below
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
+    FLOORS
+        .iter()
+        .position(|floor| *floor == first.trim_end_matches(".rs"))
 }
 
 /// The text before a file's unit tests, without its comments.
@@ -43,7 +63,8 @@ fn shipped(text: &str) -> String {
 }
 
 fn is_test_file(path: &Path) -> bool {
-    path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"))
+    path.file_stem()
+        .is_some_and(|stem| stem.to_string_lossy().ends_with("tests"))
 }
 
 #[test]
@@ -63,8 +84,18 @@ fn a_file_names_its_own_floor_and_those_below() {
 #[test]
 fn the_domain_does_no_io_and_reads_no_clock() {
     const ABSENT: &[&str] = &[
-        "tokio", "axum", "tonic", "reqwest", "tracing", "async ", ".await", "SystemTime",
-        "Instant", "std::fs", "std::net::Tcp", "std::env",
+        "tokio",
+        "axum",
+        "tonic",
+        "reqwest",
+        "tracing",
+        "async ",
+        ".await",
+        "SystemTime",
+        "Instant",
+        "std::fs",
+        "std::net::Tcp",
+        "std::env",
     ];
     let mut wrong = Vec::new();
     for (path, text) in sources("src/domain") {
@@ -91,7 +122,10 @@ fn one_file_makes_a_grant_and_one_makes_a_check_response() {
     };
     assert_eq!(makers("Grant {"), ["authorizer.rs"]);
     assert_eq!(makers("CheckResponse {"), ["envoy_grpc.rs"]);
-    assert!(makers("CheckResponse::default()").is_empty(), "an empty CheckResponse means ALLOW");
+    assert!(
+        makers("CheckResponse::default()").is_empty(),
+        "an empty CheckResponse means ALLOW"
+    );
 }
 
 #[test]
