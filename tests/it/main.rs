@@ -1,1 +1,15 @@
-fn main() {}
+//! The hermetic test binary: everything here runs on loopback, with nothing installed.
+
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+#[expect(
+    dead_code,
+    reason = "each test binary uses its own part of what they share"
+)]
+mod support;
+
+#[cfg(test)]
+mod tidy;
+
+#[cfg(test)]
+mod cases;
