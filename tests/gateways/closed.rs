@@ -14,7 +14,7 @@ use crate::support::server::Gatefort;
 
 /// Nothing listens on port 1 of any sane host.
 const CONFIGURATION: &str = "
-listen: {grpc: '127.0.0.1:9191', http: '127.0.0.1:9192', admin: '127.0.0.1:9193'}
+listen: {grpc: '@GRPC@', http: '@HTTP@', admin: '@ADMIN@'}
 issuers:
   - issuer: https://unreachable.test
     audiences: any
@@ -73,7 +73,7 @@ impl Stage {
 
 fn gatefort(configuration: &str) -> Gatefort {
     // Alive, not ready: the issuer's keys will never be there.
-    Gatefort::start(configuration, &[], "/healthz")
+    Gatefort::start(configuration, "/healthz")
 }
 
 /// A token whose signature nobody gets to check: its issuer's keys cannot be had.

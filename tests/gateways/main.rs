@@ -12,12 +12,18 @@ mod closed;
 mod table;
 
 #[path = "../support"]
+#[expect(
+    dead_code,
+    reason = "each test binary uses its own part of what they share"
+)]
 mod support {
     pub(crate) mod cases;
     pub(crate) mod echo;
     pub(crate) mod gateway;
+    pub(crate) mod minted;
     pub(crate) mod process;
     pub(crate) mod raw;
     pub(crate) mod server;
+    pub(crate) mod tokens;
     pub(crate) mod tools;
 }

@@ -25,20 +25,19 @@ pub(crate) struct Gatefort {
 }
 
 impl Gatefort {
-    /// Starts the server with a configuration that says its listeners with the default ports (9191, 9192, 9193),
-    /// beside these files, and waits until the admin listener answers `probe` with 200.
-    pub(crate) fn start(configuration: &str, files: &[(&str, String)], probe: &str) -> Self {
+    /// Starts the server with a configuration that has `@GRPC@`, `@HTTP@` and `@ADMIN@` for its listeners,
+    /// and waits until the admin listener answers `probe` with 200.
+    pub(crate) fn start(configuration: &str, probe: &str) -> Self {
         let mut failure = String::new();
         for _ in 0..ATTEMPTS {
             let folder = gateway::folder();
             let [grpc, http, admin] = gateway::free_ports();
-            let text =
-                gateway::with_ports(configuration, &[(9191, grpc), (9192, http), (9193, admin)]);
+            let text = configuration
+                .replace("@GRPC@", &format!("127.0.0.1:{grpc}"))
+                .replace("@HTTP@", &format!("127.0.0.1:{http}"))
+                .replace("@ADMIN@", &format!("127.0.0.1:{admin}"));
             fs::write(folder.path().join("gatefort.yaml"), text)
                 .expect("the folder can be written");
-            for (name, content) in files {
-                fs::write(folder.path().join(name), content).expect("the folder can be written");
-            }
             let mut command = Command::new(env!("CARGO_BIN_EXE_gatefort"));
             command.args(["serve", "-c", "gatefort.yaml"]);
             let mut process = Process::start("gatefort", &mut command, folder.path());
