@@ -131,26 +131,11 @@ impl Signer {
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.private {
-            Private::Rsa => {
-                let key = rsa_key();
-                let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(
-                    rsa_encoding(self.algorithm),
-                    &random,
-                    message,
-                    &mut signature,
-                )
-                .unwrap();
-                signature
-            }
+            Private::Rsa => sign_rsa(of(&RSA_ENCODINGS, self.algorithm), message),
             Private::Ec(pair, _) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
             Private::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
             Private::Secret(secret) => {
-                let mac = match self.algorithm {
-                    Algorithm::Hs384 => hmac::HMAC_SHA384,
-                    Algorithm::Hs512 => hmac::HMAC_SHA512,
-                    _ => hmac::HMAC_SHA256,
-                };
+                let mac = of(&MACS, self.algorithm);
                 hmac::sign(&hmac::Key::new(mac, secret), message)
                     .as_ref()
                     .to_vec()
@@ -159,18 +144,36 @@ impl Signer {
     }
 }
 
+/// The RSA signers' key's signature with any padding.
+pub(super) fn sign_rsa(encoding: &'static RsaSignatureEncoding, message: &[u8]) -> Vec<u8> {
+    let key = rsa_key();
+    let mut signature = vec![0; key.public_modulus_len()];
+    key.sign(encoding, &SystemRandom::new(), message, &mut signature)
+        .unwrap();
+    signature
+}
+
 fn rsa_key() -> &'static RsaKeyPair {
     static KEY: OnceLock<RsaKeyPair> = OnceLock::new();
     KEY.get_or_init(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap())
 }
 
-fn rsa_encoding(algorithm: Algorithm) -> &'static RsaSignatureEncoding {
-    match algorithm {
-        Algorithm::Rs256 => &signature::RSA_PKCS1_SHA256,
-        Algorithm::Rs384 => &signature::RSA_PKCS1_SHA384,
-        Algorithm::Rs512 => &signature::RSA_PKCS1_SHA512,
-        Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
-        Algorithm::Ps384 => &signature::RSA_PSS_SHA384,
-        _ => &signature::RSA_PSS_SHA512,
-    }
+const MACS: [(Algorithm, hmac::Algorithm); 3] = [
+    (Algorithm::Hs256, hmac::HMAC_SHA256),
+    (Algorithm::Hs384, hmac::HMAC_SHA384),
+    (Algorithm::Hs512, hmac::HMAC_SHA512),
+];
+
+const RSA_ENCODINGS: [(Algorithm, &RsaSignatureEncoding); 6] = [
+    (Algorithm::Rs256, &signature::RSA_PKCS1_SHA256),
+    (Algorithm::Rs384, &signature::RSA_PKCS1_SHA384),
+    (Algorithm::Rs512, &signature::RSA_PKCS1_SHA512),
+    (Algorithm::Ps256, &signature::RSA_PSS_SHA256),
+    (Algorithm::Ps384, &signature::RSA_PSS_SHA384),
+    (Algorithm::Ps512, &signature::RSA_PSS_SHA512),
+];
+
+fn of<T: Copy>(table: &[(Algorithm, T)], algorithm: Algorithm) -> T {
+    let row = table.iter().find(|(name, _)| *name == algorithm);
+    row.unwrap().1
 }
