@@ -182,8 +182,8 @@ pub const CASES: &[Case] = &[
     case("kid_too_long", "GET", "/app/x", &[("authorization", "Bearer {kid_long}")], Deny("token_malformed")),
     case("embedded_jwk_is_ignored", "GET", "/app/x", &[("authorization", "Bearer {embedded_jwk}")], Deny("signature_invalid")),
     case("jku_is_ignored", "GET", "/app/x", &[("authorization", "Bearer {jku}")], Deny("signature_invalid")),
-    case("key_use_enc", "GET", "/app/x", &[("authorization", "Bearer {key_enc}")], Deny("kid_unknown")),
-    case("key_rsa_1024", "GET", "/app/x", &[("authorization", "Bearer {key_rsa1024}")], Deny("kid_unknown")),
+    case("key_use_enc", "GET", "/app/x", &[("authorization", "Bearer {key_enc}")], Deny("key_unsuitable")),
+    case("key_rsa_1024", "GET", "/app/x", &[("authorization", "Bearer {key_rsa1024}")], Deny("key_unsuitable")),
     // Syntax.
     case("token_junk", "GET", "/app/x", &[("authorization", "Bearer {junk}")], Deny("token_malformed")),
     case("token_two_parts", "GET", "/app/x", &[("authorization", "Bearer {two_parts}")], Deny("token_malformed")),
