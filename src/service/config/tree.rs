@@ -1,0 +1,502 @@
+//! The file as a tree: YAML with the place of every key and value, variables replaced.
+//!
+//! Refuses to know what any key means; it only keeps secrets out of what is shown later.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+
+use super::environment::Environment;
+use super::problem::{Fault, Problem};
+use super::source::{Source, Span};
+
+/// A value of the file.
+#[derive(Clone)]
+pub(super) struct Node {
+    pub(super) span: Span,
+    pub(super) value: Value,
+}
+
+/// What a value is.
+#[derive(Clone)]
+pub(super) enum Value {
+    /// Nothing: `key:` with no value, `~` or `null`.
+    Null,
+    /// One value that is not nothing.
+    Scalar(Scalar),
+    /// Values in order.
+    List(Vec<Node>),
+    /// Keys and values in order; a repeated key is there more than once.
+    Map(Vec<Entry>),
+    /// A value whose variables could not be replaced: the problem is noted, the value unknown.
+    Unknown,
+}
+
+/// A single value, as text.
+#[derive(Clone)]
+pub(super) struct Scalar {
+    /// The text: for numbers as written, so that `0660` keeps its zero.
+    pub(super) text: String,
+    /// What YAML takes it for.
+    pub(super) kind: ScalarKind,
+    /// Whether the value of a variable is in it.
+    pub(super) substituted: bool,
+}
+
+/// What YAML takes a scalar for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ScalarKind {
+    /// `true` or `false`.
+    Bool,
+    /// An integer or a float.
+    Number,
+    /// Anything else, and everything in quotes.
+    Text,
+}
+
+/// A key with its value.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_span: Span,
+    pub(super) value: Node,
+}
+
+/// The most that a configuration file may hold: a hundred thousand rules fit, a mistaken core dump does not.
+pub(super) const MAX_FILE_SIZE: u64 = 16 * 1024 * 1024;
+
+impl Node {
+    /// Reads the file. Syntax errors end the reading; faults of variables do not.
+    pub(super) fn parse(
+        source: &mut Source,
+        environment: &Environment,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        if source.text().len() as u64 > MAX_FILE_SIZE {
+            problems.push(Problem::new(Fault::FileTooLarge, source.whole("")));
+            return None;
+        }
+        let written: Result<Option<Written>, _> =
+            serde_saphyr::from_str_with_options(source.text(), options());
+        match written {
+            Ok(Some(written)) => {
+                let mut faults = Vec::new();
+                let node = written.into_node(source, environment, false, &mut faults);
+                // Only now are all secrets of the file known to the source.
+                problems.extend(
+                    faults
+                        .into_iter()
+                        .map(|(fault, span)| Problem::new(fault, source.place(span, ""))),
+                );
+                Some(node)
+            }
+            Ok(None) => {
+                problems.push(Problem::new(Fault::FileEmpty, source.whole("")));
+                None
+            }
+            Err(error) => {
+                problems.push(syntax_problem(&error, source));
+                None
+            }
+        }
+    }
+
+    /// What kind of value this is, for "found ...".
+    pub(super) const fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "nothing",
+            Value::Scalar(scalar) => match scalar.kind {
+                ScalarKind::Bool => "true or false",
+                ScalarKind::Number => "a number",
+                ScalarKind::Text => "text",
+            },
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+            Value::Unknown => "an unknown value",
+        }
+    }
+}
+
+/// How YAML is read: 1.2 booleans only (`off` and `yes` are text), and budgets that a configuration
+/// of [`MAX_FILE_SIZE`] stays within while a file of nested aliases does not.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: 32,
+            max_documents: 1,
+            max_events: 8_000_000,
+            max_nodes: 4_000_000,
+        },
+        // Reported here, all at once.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}
+
+fn syntax_problem(error: &serde_saphyr::Error, source: &mut Source) -> Problem {
+    let span = error
+        .location()
+        .map(|location| Span::from(&location))
+        .unwrap_or_default();
+    // There is no tree that says where the secrets are: whatever follows a key that may hold one is hidden.
+    let hidden: Vec<Span> = lines_with_secrets(source.text()).collect();
+    for secret in hidden {
+        source.hide(secret);
+    }
+    let message = match error.without_snippet() {
+        serde_saphyr::Error::Budget { breach, .. } => {
+            format!("the file is too large or too deeply nested ({breach:?})")
+        }
+        other => one_line(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter)),
+    };
+    Problem::new(Fault::Syntax { message }, source.place(span, ""))
+}
+
+/// The parser's message without its own repetition of the place.
+fn one_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    match line.split_once(": ") {
+        Some((place, rest)) if place.starts_with("line ") => rest.to_owned(),
+        _ => line.to_owned(),
+    }
+}
+
+/// Everything after a key that may hold a secret, line by line.
+fn lines_with_secrets(text: &str) -> impl Iterator<Item = Span> + '_ {
+    let mut start = 0;
+    text.split_inclusive('\n').filter_map(move |line| {
+        let line_start = start;
+        start += line.len();
+        let key = line.find("secret")?;
+        Some(Span {
+            start: line_start + key + "secret".len(),
+            len: line.len() - key - "secret".len(),
+            line: 0,
+            column: 0,
+        })
+    })
+}
+
+/// Whether the value of this key is a secret: ours, and the private members of a JWK
+/// (RFC 7518 §6.2.2, §6.3.2, §6.4.1), which do not belong here but may be pasted.
+fn holds_secret(key: &str) -> bool {
+    matches!(
+        key,
+        "secret" | "k" | "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth"
+    )
+}
+
+/// The tree as the YAML library hands it over.
+enum Untyped {
+    Null,
+    Bool(bool),
+    Number,
+    Text(String),
+    List(Vec<Written>),
+    Map(Vec<(Spanned<String>, Written)>),
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Written(Spanned<Untyped>);
+
+impl Written {
+    fn into_node(
+        self,
+        source: &mut Source,
+        environment: &Environment,
+        secret: bool,
+        faults: &mut Vec<(Fault, Span)>,
+    ) -> Node {
+        // An alias is shown where its anchor stands: that is the text to mend.
+        let span = Span::from(&self.0.defined);
+        if secret {
+            source.hide(span);
+        }
+        let value = match self.0.value {
+            Untyped::Null => Value::Null,
+            Untyped::Bool(value) => Value::Scalar(Scalar {
+                text: value.to_string(),
+                kind: ScalarKind::Bool,
+                substituted: false,
+            }),
+            Untyped::Number => Value::Scalar(Scalar {
+                text: source.slice(span).trim().to_owned(),
+                kind: ScalarKind::Number,
+                substituted: false,
+            }),
+            Untyped::Text(written) => match environment.expand(&written) {
+                Ok(expansion) => {
+                    let plain = !source.slice(span).starts_with(['"', '\'', '|', '>']);
+                    let kind = if plain && expansion.text != written {
+                        ScalarKind::of_plain(&expansion.text)
+                    } else {
+                        ScalarKind::Text
+                    };
+                    Value::Scalar(Scalar {
+                        text: expansion.text,
+                        kind,
+                        substituted: expansion.substituted,
+                    })
+                }
+                Err(fault) => {
+                    faults.push((fault, span));
+                    Value::Unknown
+                }
+            },
+            Untyped::List(items) => Value::List(
+                items
+                    .into_iter()
+                    .map(|item| item.into_node(source, environment, secret, faults))
+                    .collect(),
+            ),
+            Untyped::Map(entries) => Value::Map(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| Entry {
+                        key_span: Span::from(&key.defined),
+                        value: value.into_node(
+                            source,
+                            environment,
+                            secret || holds_secret(&key.value),
+                            faults,
+                        ),
+                        key: key.value,
+                    })
+                    .collect(),
+            ),
+        };
+        Node { span, value }
+    }
+}
+
+impl ScalarKind {
+    /// What a plain scalar would be taken for (YAML 1.2 §10.2.1.2), now that its variables are replaced.
+    fn of_plain(text: &str) -> Self {
+        if matches!(text, "true" | "false") {
+            Self::Bool
+        } else if text
+            .starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.'))
+            && text.parse::<f64>().is_ok()
+        {
+            Self::Number
+        } else {
+            Self::Text
+        }
+    }
+}
+
+impl From<&Location> for Span {
+    fn from(location: &Location) -> Self {
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let span = location.span();
+        Self {
+            line: number(location.line()),
+            column: number(location.column()),
+            start: number(span.byte_offset().unwrap_or(u64::MAX)),
+            len: number(span.byte_len().unwrap_or_default()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Untyped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Untyped;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_unit<E>(self) -> Result<Untyped, E> {
+                Ok(Untyped::Null)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Untyped, E> {
+                Ok(Untyped::Bool(value))
+            }
+            fn visit_i64<E>(self, _value: i64) -> Result<Untyped, E> {
+                Ok(Untyped::Number)
+            }
+            fn visit_u64<E>(self, _value: u64) -> Result<Untyped, E> {
+                Ok(Untyped::Number)
+            }
+            fn visit_i128<E>(self, _value: i128) -> Result<Untyped, E> {
+                Ok(Untyped::Number)
+            }
+            fn visit_u128<E>(self, _value: u128) -> Result<Untyped, E> {
+                Ok(Untyped::Number)
+            }
+            fn visit_f64<E>(self, _value: f64) -> Result<Untyped, E> {
+                Ok(Untyped::Number)
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Untyped, E> {
+                Ok(Untyped::Text(value.to_owned()))
+            }
+            fn visit_string<E>(self, value: String) -> Result<Untyped, E> {
+                Ok(Untyped::Text(value))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Untyped, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Untyped::List(list))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Untyped, A::Error> {
+                let mut map = Vec::new();
+                while let Some(entry) = entries.next_entry()? {
+                    map.push(entry);
+                }
+                Ok(Untyped::Map(map))
+            }
+        }
+
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment::Fixed(
+            [("ON", "true"), ("N", "42"), ("INJECT", "a\nb: c # {x: y}")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        )
+    }
+
+    fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
+        let mut source = Source::new("g.yaml", text.to_owned());
+        let mut problems = Vec::new();
+        let node = Node::parse(&mut source, &environment(), &mut problems);
+        (node, problems)
+    }
+
+    fn outline(node: &Node) -> String {
+        let at = format!("{}:{}", node.span.line, node.span.column);
+        match &node.value {
+            Value::Null => format!("null@{at}"),
+            Value::Unknown => format!("?@{at}"),
+            Value::Scalar(scalar) => format!("{:?} {:?}@{at}", scalar.kind, scalar.text),
+            Value::List(items) => format!("{:?}", items.iter().map(outline).collect::<Vec<_>>()),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| {
+                    format!(
+                        "{}@{}:{}={}",
+                        entry.key,
+                        entry.key_span.line,
+                        entry.key_span.column,
+                        outline(&entry.value)
+                    )
+                })
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+
+    #[test]
+    fn every_key_and_value_has_its_place_and_kind() {
+        for (text, expected) in [
+            (
+                "a: 1\nb: [x, \"2\"]\n",
+                r#"a@1:1=Number "1"@1:4, b@2:1=["Text \"x\"@2:5", "Text \"2\"@2:8"]"#,
+            ),
+            ("mode: 0660", r#"mode@1:1=Number "0660"@1:7"#),
+            (
+                "a: off\nb: yes\nc: true\nd: 30s",
+                r#"a@1:1=Text "off"@1:4, b@2:1=Text "yes"@2:4, c@3:1=Bool "true"@3:4, d@4:1=Text "30s"@4:4"#,
+            ),
+            (
+                "a: 1\na: 2",
+                r#"a@1:1=Number "1"@1:4, a@2:1=Number "2"@2:4"#,
+            ),
+            (
+                "a: ${ON}\nb: \"${ON}\"\nc: ${N}",
+                r#"a@1:1=Bool "true"@1:4, b@2:1=Text "true"@2:4, c@3:1=Number "42"@3:4"#,
+            ),
+            (
+                "a: &x [1]\nb: *x",
+                r#"a@1:1=["Number \"1\"@1:8"], b@2:1=["Number \"1\"@1:8"]"#,
+            ),
+            (
+                "a: &x {b: 1, c: 2}\nd:\n  <<: *x\n  b: 3",
+                r#"a@1:1=b@1:8=Number "1"@1:11, c@1:14=Number "2"@1:17, d@2:1=b@4:3=Number "3"@4:6, c@1:14=Number "2"@1:17"#,
+            ),
+        ] {
+            let (node, problems) = parse(text);
+            assert!(problems.is_empty(), "{text}: {problems:?}");
+            assert_eq!(outline(&node.unwrap()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_value_stands_at_its_key() {
+        let (node, _) = parse("a:\nb: 1");
+        let outline = outline(&node.unwrap());
+        assert!(outline.starts_with("a@1:1=null@"), "{outline}");
+    }
+
+    #[test]
+    fn a_variable_can_never_add_a_key() {
+        let (node, problems) = parse("a: ${INJECT}");
+        assert!(problems.is_empty());
+        assert_eq!(
+            outline(&node.unwrap()),
+            r#"a@1:1=Text "a\nb: c # {x: y}"@1:4"#
+        );
+    }
+
+    #[test]
+    fn broken_yaml_is_one_problem_with_its_place() {
+        for (text, line) in [
+            ("a: [1, 2\nb: 3\n", 2),
+            ("a: 1\n\tb: 2\n", 2),
+            ("a: b: c\n", 1),
+            ("a: *nowhere\n", 1),
+            ("a: \"x\n", 1),
+            ("a: 1\n---\nb: 2\n", 0),
+            ("? {a: b}\n: c\n", 1),
+        ] {
+            let (_, problems) = parse(text);
+            assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+            let problem = &problems[0];
+            assert_eq!(problem.fault.code(), "syntax", "{text}");
+            assert!(
+                line == 0 || problem.place.line >= line.min(1),
+                "{text}: {problem}"
+            );
+            assert!(!problem.to_string().contains("line 1 column"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused_quickly() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let below = level - 1;
+            text.push_str(&format!(
+                "a{level}: &a{level} [{}]\n",
+                vec![format!("*a{below}"); 10].join(", ")
+            ));
+        }
+        let (node, problems) = parse(&text);
+        assert!(node.is_none());
+        assert_eq!(problems.len(), 1);
+    }
+
+    #[test]
+    fn a_syntax_error_next_to_a_secret_does_not_show_it() {
+        let (_, problems) = parse("issuers:\n  - {issuer: x, secret: \"hunter2\", b: c: d}\n");
+        let shown = problems[0].to_string();
+        assert_eq!(problems[0].fault.code(), "syntax");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
