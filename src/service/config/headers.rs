@@ -191,19 +191,49 @@ fn identity_header(
 fn special(name: &str) -> Option<&'static str> {
     const PREFIXES: &[(&str, &str)] = &[
         ("x-amz-", "AWS writes X-Amz-* headers itself"),
-        ("x-amzn-", "AWS load balancers write X-Amzn-* headers themselves"),
-        ("x-appengine-", "Google's front ends write and remove X-Appengine-* headers"),
-        ("x-auth-request-", "ingress-nginx and oauth2-proxy write X-Auth-Request-* headers themselves"),
-        ("x-azure-", "Azure's front ends write X-Azure-* headers themselves"),
-        ("x-goog-", "Google's front ends write and remove X-Goog-* headers"),
-        ("x-ms-", "Azure's front ends write and remove X-Ms-* headers"),
+        (
+            "x-amzn-",
+            "AWS load balancers write X-Amzn-* headers themselves",
+        ),
+        (
+            "x-appengine-",
+            "Google's front ends write and remove X-Appengine-* headers",
+        ),
+        (
+            "x-auth-request-",
+            "ingress-nginx and oauth2-proxy write X-Auth-Request-* headers themselves",
+        ),
+        (
+            "x-azure-",
+            "Azure's front ends write X-Azure-* headers themselves",
+        ),
+        (
+            "x-goog-",
+            "Google's front ends write and remove X-Goog-* headers",
+        ),
+        (
+            "x-ms-",
+            "Azure's front ends write and remove X-Ms-* headers",
+        ),
     ];
     const NAMES: &[(&str, &str)] = &[
         ("baggage", "tracing libraries write and read Baggage"),
-        ("from", "From names the operator of a robot (RFC 9110 §10.1.2)"),
-        ("x-cloud-trace-context", "Google's front ends write X-Cloud-Trace-Context"),
-        ("x-correlation-id", "gateways write a request's id into X-Correlation-Id"),
-        ("x-requested-with", "browsers' scripts write X-Requested-With, and upstreams take it as proof of that"),
+        (
+            "from",
+            "From names the operator of a robot (RFC 9110 §10.1.2)",
+        ),
+        (
+            "x-cloud-trace-context",
+            "Google's front ends write X-Cloud-Trace-Context",
+        ),
+        (
+            "x-correlation-id",
+            "gateways write a request's id into X-Correlation-Id",
+        ),
+        (
+            "x-requested-with",
+            "browsers' scripts write X-Requested-With, and upstreams take it as proof of that",
+        ),
         ("x-sent-from", "ingress-nginx writes X-Sent-From"),
     ];
     NAMES

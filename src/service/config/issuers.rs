@@ -120,7 +120,9 @@ pub(super) fn waits(
 ) -> Vec<At<Duration>> {
     let shared = keys.given().and_then(|keys| keys.max_wait.given());
     let issuers = issuers.given().map_or(&[][..], |at| &at.value);
-    let own = issuers.iter().filter_map(|issuer| issuer.refresh.given()?.max_wait.given());
+    let own = issuers
+        .iter()
+        .filter_map(|issuer| issuer.refresh.given()?.max_wait.given());
     shared.into_iter().chain(own).cloned().collect()
 }
 

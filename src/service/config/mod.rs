@@ -36,8 +36,8 @@ use files::{Files, read_limited};
 use headers::Tokens;
 use notes::Notes;
 use raw::{RawConfig, RawLog};
-use rules::TokenUse;
 use read::{Reader, Setting, Switch, Trail};
+use rules::TokenUse;
 use source::Source;
 use tree::{MAX_FILE_SIZE, Node};
 

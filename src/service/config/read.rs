@@ -246,11 +246,20 @@ macro_rules! mapping {
         $($(#[$field_meta:meta])* $key:ident: $type:ty = $read:expr,)+
     }) => {
         $(#[$meta])*
-        #[derive(Debug)]
         pub(super) struct $name {
             /// Where the mapping stands.
             pub(super) spot: $crate::service::config::read::Spot,
             $($(#[$field_meta])* pub(super) $key: $crate::service::config::read::Setting<$type>,)+
+        }
+
+        impl std::fmt::Debug for $name {
+            /// With its place, which tells two of a kind apart.
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field("spot", &self.spot)
+                    $(.field(stringify!($key), &self.$key))+
+                    .finish()
+            }
         }
 
         impl $name {

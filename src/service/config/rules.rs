@@ -53,16 +53,29 @@ pub(super) fn from_raw(raw: Vec<RawRule>, notes: &mut Notes<'_>) -> Rules {
 }
 
 fn warn(set: &RuleSet, spots: &[Spot], notes: &mut Notes<'_>) {
-    let spot_of = |index: u32| usize::try_from(index).ok().and_then(|index| spots.get(index));
+    let spot_of = |index: u32| {
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| spots.get(index))
+    };
     for (hidden, by) in set.shadowed() {
-        let (Some(spot), Some(taker), Some(rule)) = (spot_of(hidden.0), spot_of(by.0), set.rule(by)) else {
+        let (Some(spot), Some(taker), Some(rule)) =
+            (spot_of(hidden.0), spot_of(by.0), set.rule(by))
+        else {
             continue;
         };
         let by = format!("the rule `{}`", rule.label().escape_debug());
-        notes.warn(Caution::RuleShadowed { line: taker.span.line, by }, spot);
+        notes.warn(
+            Caution::RuleShadowed {
+                line: taker.span.line,
+                by,
+            },
+            spot,
+        );
     }
     for (id, rule) in set.iter() {
-        let everywhere = rule.path.as_str() == "/**" && rule.hosts.is_empty() && rule.methods.is_empty();
+        let everywhere =
+            rule.path.as_str() == "/**" && rule.hosts.is_empty() && rule.methods.is_empty();
         if everywhere
             && rule.access == Access::Anyone
             && let Some(spot) = spot_of(id.0)
@@ -97,11 +110,24 @@ fn access(raw: &RawRule, notes: &mut Notes<'_>) -> Option<Access> {
 fn one(raw: RawRule, access: Option<Access>, notes: &mut Notes<'_>) -> Option<Rule> {
     let path = match &raw.path {
         Setting::Given(at) => PathPattern::parse(&at.value)
-            .map_err(|error| notes.error(Fault::PathPattern { problem: at.shown_error(&error) }, &at.spot))
+            .map_err(|error| {
+                notes.error(
+                    Fault::PathPattern {
+                        problem: at.shown_error(&error),
+                    },
+                    &at.spot,
+                )
+            })
             .ok(),
         Setting::Absent => {
             let advice = "write the paths that it is about, or `/**` for all";
-            notes.error(Fault::Missing { key: "path", advice }, &raw.spot);
+            notes.error(
+                Fault::Missing {
+                    key: "path",
+                    advice,
+                },
+                &raw.spot,
+            );
             None
         }
         Setting::Bad => None,
@@ -109,12 +135,24 @@ fn one(raw: RawRule, access: Option<Access>, notes: &mut Notes<'_>) -> Option<Ru
     let hosts = items(&raw.hosts)
         .filter_map(|at| {
             HostPattern::parse(&at.value)
-                .map_err(|error| notes.error(Fault::HostPattern { problem: at.shown_error(&error) }, &at.spot))
+                .map_err(|error| {
+                    notes.error(
+                        Fault::HostPattern {
+                            problem: at.shown_error(&error),
+                        },
+                        &at.spot,
+                    )
+                })
                 .ok()
         })
         .collect();
-    let methods = items(&raw.methods).filter_map(|at| method(at, notes)).collect();
-    let require = raw.require.into_given().map_or_else(Requirement::default, |raw| requirement(&raw, notes));
+    let methods = items(&raw.methods)
+        .filter_map(|at| method(at, notes))
+        .collect();
+    let require = raw
+        .require
+        .into_given()
+        .map_or_else(Requirement::default, |raw| requirement(&raw, notes));
     Some(Rule {
         name: raw.name.into_value().map(Into::into),
         hosts,
@@ -128,7 +166,13 @@ fn one(raw: RawRule, access: Option<Access>, notes: &mut Notes<'_>) -> Option<Ru
 fn method(at: &At<String>, notes: &mut Notes<'_>) -> Option<Box<str>> {
     let upper = at.value.to_ascii_uppercase();
     if upper != at.value && METHODS.contains(&upper.as_str()) {
-        notes.error(Fault::MethodCase { found: at.shown(), suggestion: upper }, &at.spot);
+        notes.error(
+            Fault::MethodCase {
+                found: at.shown(),
+                suggestion: upper,
+            },
+            &at.spot,
+        );
         return None;
     }
     // `*` would be a method by its characters, and means "all" to whoever writes it.
@@ -140,20 +184,27 @@ fn method(at: &At<String>, notes: &mut Notes<'_>) -> Option<Box<str>> {
 }
 
 fn requirement(raw: &RawRequire, notes: &mut Notes<'_>) -> Requirement {
-    let RawRequire { spot, roles, scopes, claims, when } = raw;
+    let RawRequire {
+        spot,
+        roles,
+        scopes,
+        claims,
+        when,
+    } = raw;
     if roles.is_absent() && scopes.is_absent() && claims.is_absent() && when.is_absent() {
         notes.error(Fault::RequireEmpty, spot);
     }
     for scope in items(scopes) {
         if !is_scope_token(&scope.value) {
-            notes.error(Fault::Scope { found: scope.shown() }, &scope.spot);
+            notes.error(
+                Fault::Scope {
+                    found: scope.shown(),
+                },
+                &scope.spot,
+            );
         }
     }
     let claims = match claims.given() {
-        Some(claims) if claims.value.is_empty() => {
-            notes.error(Fault::RequireEmpty, &claims.spot);
-            Vec::new()
-        }
         Some(claims) => claims
             .value
             .iter()
@@ -163,16 +214,27 @@ fn requirement(raw: &RawRequire, notes: &mut Notes<'_>) -> Requirement {
     };
     let when = when.given().and_then(|at| {
         Expression::compile(&at.value)
-            .map_err(|error| notes.error(Fault::Expression { problem: at.shown_error(&error) }, &at.spot))
+            .map_err(|error| {
+                notes.error(
+                    Fault::Expression {
+                        problem: at.shown_error(&error),
+                    },
+                    &at.spot,
+                )
+            })
             .ok()
     });
-    let boxed = |list: &Setting<At<Vec<At<String>>>>| items(list).map(|at| at.value.as_str().into()).collect();
+    let boxed = |list: &Setting<At<Vec<At<String>>>>| {
+        items(list).map(|at| at.value.as_str().into()).collect()
+    };
     Requirement::new(boxed(roles), boxed(scopes), claims, when)
 }
 
 /// RFC 6749 §3.3 `scope-token`: no space, or it could never be among a token's scopes.
 fn is_scope_token(scope: &str) -> bool {
-    scope.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'"' && byte != b'\\')
+    scope
+        .bytes()
+        .all(|byte| matches!(byte, b'!'..=b'~') && byte != b'"' && byte != b'\\')
 }
 
 fn items(list: &Setting<At<Vec<At<String>>>>) -> impl Iterator<Item = &At<String>> {

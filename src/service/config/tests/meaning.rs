@@ -32,7 +32,9 @@ fn a_file_that_says_the_least_has_every_default() {
     assert_eq!(config.answers.realm, "gatefort");
     assert_eq!(config.answers.on_unavailable, OnUnavailable::Deny);
     assert!(config.answers.forward_token);
-    let [issuer] = config.issuers.as_slice() else { panic!("one issuer") };
+    let [issuer] = config.issuers.as_slice() else {
+        panic!("one issuer")
+    };
     let rules = &issuer.rules;
     assert_eq!(&*rules.issuer, "https://login.example.com");
     assert_eq!(rules.profile, Profile::Generic);
@@ -45,14 +47,19 @@ fn a_file_that_says_the_least_has_every_default() {
     assert!(!issuer.optional);
     assert_eq!(issuer.refresh, RefreshSettings::default());
     assert_eq!(issuer.http, HttpSettings::default());
-    assert!(matches!(&issuer.keys, KeySource::Discovery(url) if url.as_str() == "https://login.example.com/"));
+    assert!(
+        matches!(&issuer.keys, KeySource::Discovery(url) if url.as_str() == "https://login.example.com/")
+    );
 }
 
 #[test]
 fn a_file_that_says_everything_means_it() {
     let config = good(include_str!("../testdata/full.yaml"));
     assert_eq!(config.listen.grpc, tcp("127.0.0.1:19191"));
-    let socket = ListenAddress::Unix { path: PathBuf::from("/run/gatefort/http.sock"), mode: 0o600 };
+    let socket = ListenAddress::Unix {
+        path: PathBuf::from("/run/gatefort/http.sock"),
+        mode: 0o600,
+    };
     assert_eq!(config.listen.http, Some(socket));
     assert_eq!(config.listen.admin, None);
     assert_eq!(
@@ -77,23 +84,45 @@ fn a_file_that_says_everything_means_it() {
     );
     assert_eq!(
         config.log,
-        LogSettings { format: LogFormat::Text, level: LogLevel::Debug, decisions: DecisionLog::Denied }
+        LogSettings {
+            format: LogFormat::Text,
+            level: LogLevel::Debug,
+            decisions: DecisionLog::Denied
+        }
     );
     assert_eq!(config.answers.realm, "orders api");
     assert_eq!(config.answers.on_unavailable, OnUnavailable::Gateway);
     assert!(!config.answers.forward_token);
-    let names: Vec<_> = config.identity.names().map(http::HeaderName::as_str).collect();
+    let names: Vec<_> = config
+        .identity
+        .names()
+        .map(http::HeaderName::as_str)
+        .collect();
     assert_eq!(names, ["x-auth-user", "x-auth-roles"]);
 
-    let [generic, shared, authfort] = config.issuers.as_slice() else { panic!("three issuers") };
+    let [generic, shared, authfort] = config.issuers.as_slice() else {
+        panic!("three issuers")
+    };
     let rules = &generic.rules;
     assert_eq!(&*rules.issuer, "https://login.example.com");
-    assert_eq!(rules.audiences, Audiences::OneOf(vec!["orders".into(), "invoices".into()]));
-    assert_eq!(rules.algorithms, [Algorithm::Es256, Algorithm::EdDsa].into_iter().collect());
+    assert_eq!(
+        rules.audiences,
+        Audiences::OneOf(vec!["orders".into(), "invoices".into()])
+    );
+    assert_eq!(
+        rules.algorithms,
+        [Algorithm::Es256, Algorithm::EdDsa].into_iter().collect()
+    );
     assert_eq!(rules.clock_skew, Duration::from_secs(45));
     assert_eq!(rules.token_type, TokenType::AtJwt);
-    assert_eq!(rules.required_claims, ["sub", "tenant.id"].map(|path| ClaimPath::parse(path).unwrap()));
-    assert_eq!(rules.roles_claim, ClaimPath::parse("realm_access.roles").unwrap());
+    assert_eq!(
+        rules.required_claims,
+        ["sub", "tenant.id"].map(|path| ClaimPath::parse(path).unwrap())
+    );
+    assert_eq!(
+        rules.roles_claim,
+        ClaimPath::parse("realm_access.roles").unwrap()
+    );
     assert!(generic.optional);
     assert!(generic.http.proxy_from_env);
     assert_eq!(generic.http.connect_timeout, Duration::from_secs(2));
@@ -102,23 +131,43 @@ fn a_file_that_says_everything_means_it() {
     assert_eq!(generic.refresh.max_lifetime, Duration::from_secs(300));
     assert_eq!(generic.refresh.max_stale, Duration::from_secs(12 * 3600));
     assert_eq!(generic.refresh.max_wait, Duration::from_millis(500));
-    assert!(matches!(&generic.keys, KeySource::Discovery(url) if url.path() == "/.well-known/openid-configuration"));
+    assert!(
+        matches!(&generic.keys, KeySource::Discovery(url) if url.path() == "/.well-known/openid-configuration")
+    );
 
-    assert_eq!(shared.rules.algorithms, [Algorithm::Hs256].into_iter().collect());
+    assert_eq!(
+        shared.rules.algorithms,
+        [Algorithm::Hs256].into_iter().collect()
+    );
     assert_eq!(shared.rules.audiences, Audiences::Any);
-    let KeySource::Secret(secret) = &shared.keys else { panic!("a secret") };
+    let KeySource::Secret(secret) = &shared.keys else {
+        panic!("a secret")
+    };
     assert_eq!(secret.expose_secret(), b"0123456789abcdef0123456789abcdef");
     assert_eq!(shared.refresh.min_lifetime, Duration::from_secs(120));
     assert_eq!(shared.refresh.max_wait, Duration::from_millis(1500));
 
     assert_eq!(authfort.rules.profile, Profile::Authfort);
     assert_eq!(authfort.rules.audiences, Audiences::Any);
-    assert_eq!(authfort.rules.algorithms, [Algorithm::Rs256].into_iter().collect());
-    assert!(matches!(&authfort.keys, KeySource::Url(url) if url.host_str() == Some("auth.example.com")));
+    assert_eq!(
+        authfort.rules.algorithms,
+        [Algorithm::Rs256].into_iter().collect()
+    );
+    assert!(
+        matches!(&authfort.keys, KeySource::Url(url) if url.host_str() == Some("auth.example.com"))
+    );
 
     let rules: Vec<_> = config.rules.iter().map(|(_, rule)| rule).collect();
     let access: Vec<_> = rules.iter().map(|rule| rule.access).collect();
-    assert_eq!(access, [Access::Anyone, Access::Authenticated, Access::Optional, Access::Authenticated]);
+    assert_eq!(
+        access,
+        [
+            Access::Anyone,
+            Access::Authenticated,
+            Access::Optional,
+            Access::Authenticated
+        ]
+    );
     let admin = rules[1];
     assert_eq!(admin.label(), "admin");
     assert_eq!(admin.hosts.len(), 2);
@@ -132,11 +181,19 @@ fn a_file_that_says_everything_means_it() {
 #[test]
 fn full_yaml_says_every_key() {
     // Keys of one issuer that exclude each other, and files, have tests of their own.
-    const ELSEWHERE: &[&str] =
-        &["jwks_file", "jwks", "secret_file", "ca_file", "client_cert_file", "introspection", "introspect", "snapshot_dir"];
+    const ELSEWHERE: &[&str] = &[
+        "jwks_file",
+        "jwks",
+        "secret_file",
+        "ca_file",
+        "client_cert_file",
+        "introspection",
+        "introspect",
+        "snapshot_dir",
+    ];
     let text = include_str!("../testdata/full.yaml");
     for key in [
-        raw::RawConfig::KEYS,
+        RawConfig::KEYS,
         raw::RawListen::KEYS,
         raw::RawIssuer::KEYS,
         raw::RawKeys::KEYS,
@@ -146,22 +203,31 @@ fn full_yaml_says_every_key() {
         raw::RawRequire::KEYS,
         raw::RawIdentityValues::KEYS,
         raw::RawLimits::KEYS,
-        raw::RawLog::KEYS,
+        RawLog::KEYS,
     ]
     .concat()
     {
-        assert!(ELSEWHERE.contains(&key) || text.contains(&format!("{key}:")), "{key}");
+        assert!(
+            ELSEWHERE.contains(&key) || text.contains(&format!("{key}:")),
+            "{key}"
+        );
     }
 }
 
 #[test]
 fn neither_debug_nor_display_of_a_configuration_shows_a_secret() {
-    let text = GOOD.replace("    audiences", "    secret: canary-0123456789abcdef0123456789\n    audiences");
+    let text = GOOD.replace(
+        "    audiences",
+        "    secret: canary-0123456789abcdef0123456789\n    audiences",
+    );
     let config = good(&text);
     let shown = format!("{config:?}");
     assert!(!shown.contains("canary"), "{shown}");
     let warning = config.warnings[0].to_string();
-    assert!(warning.contains("secret: ***") && !warning.contains("canary"), "{warning}");
+    assert!(
+        warning.contains("secret: ***") && !warning.contains("canary"),
+        "{warning}"
+    );
 }
 
 #[test]
@@ -173,10 +239,17 @@ fn a_configuration_that_lets_everyone_in_needs_no_issuer() {
 #[test]
 fn files_are_found_beside_the_configuration_and_a_secret_loses_its_line_break() {
     let directory = tempfile::tempdir().unwrap();
-    let write = |name: &str, contents: &str| std::fs::write(directory.path().join(name), contents).unwrap();
+    let write =
+        |name: &str, contents: &str| std::fs::write(directory.path().join(name), contents).unwrap();
     write("secret", "0123456789abcdef0123456789abcdef\r\n");
-    write("ca.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
-    write("cert.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
+    write(
+        "ca.pem",
+        "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
+    );
+    write(
+        "cert.pem",
+        "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
+    );
     let text = "\
 issuers:
   - {issuer: a, audiences: [x], secret_file: secret}
@@ -185,15 +258,32 @@ keys: {snapshot_dir: snapshots}
 rules: [{path: /**, allow: authenticated}]
 ";
     write("gatefort.yaml", text);
-    let config = Config::load(&directory.path().join("gatefort.yaml")).unwrap_or_else(|errors| panic!("{errors}"));
-    let KeySource::Secret(secret) = &config.issuers[0].keys else { panic!("a secret") };
+    let config = Config::load(&directory.path().join("gatefort.yaml"))
+        .unwrap_or_else(|errors| panic!("{errors}"));
+    let KeySource::Secret(secret) = &config.issuers[0].keys else {
+        panic!("a secret")
+    };
     assert_eq!(secret.expose_secret().len(), 32);
-    assert_eq!(config.issuers[1].http.ca_file, Some(directory.path().join("ca.pem")));
-    assert_eq!(config.issuers[1].refresh.snapshot_dir, Some(directory.path().join("snapshots")));
+    assert_eq!(
+        config.issuers[1].http.ca_file,
+        Some(directory.path().join("ca.pem"))
+    );
+    assert_eq!(
+        config.issuers[1].refresh.snapshot_dir,
+        Some(directory.path().join("snapshots"))
+    );
 
-    write("gatefort.yaml", &text.replace("ca_file: ca.pem", "client_cert_file: cert.pem"));
+    write(
+        "gatefort.yaml",
+        &text.replace("ca_file: ca.pem", "client_cert_file: cert.pem"),
+    );
     let errors = Config::load(&directory.path().join("gatefort.yaml")).unwrap_err();
-    assert_eq!(errors.problems()[0].fault, Fault::Pem { what: "private key" });
+    assert_eq!(
+        errors.problems()[0].fault,
+        Fault::Pem {
+            what: "private key"
+        }
+    );
 
     write("gatefort.yaml", &text.replace("snapshots", "secret"));
     let errors = Config::load(&directory.path().join("gatefort.yaml")).unwrap_err();
@@ -201,15 +291,26 @@ rules: [{path: /**, allow: authenticated}]
 
     write("gatefort.yaml", &text.replace("ca.pem", "secret"));
     let errors = Config::load(&directory.path().join("gatefort.yaml")).unwrap_err();
-    assert_eq!(errors.problems()[0].fault, Fault::Pem { what: "certificate" });
+    assert_eq!(
+        errors.problems()[0].fault,
+        Fault::Pem {
+            what: "certificate"
+        }
+    );
 }
 
 #[test]
 fn keys_in_the_file_are_yaml_or_json() {
     let key = r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-    for jwks in [format!("{{keys: [{key}]}}"), format!("'{{\"keys\":[{key}]}}'")] {
-        let config = good(&GOOD.replace("    audiences", &format!("    jwks: {jwks}\n    audiences")));
-        let KeySource::Inline(json) = &config.issuers[0].keys else { panic!("inline keys") };
+    for jwks in [
+        format!("{{keys: [{key}]}}"),
+        format!("'{{\"keys\":[{key}]}}'"),
+    ] {
+        let config =
+            good(&GOOD.replace("    audiences", &format!("    jwks: {jwks}\n    audiences")));
+        let KeySource::Inline(json) = &config.issuers[0].keys else {
+            panic!("inline keys")
+        };
         let (keys, skipped) = crate::domain::keys::KeySet::parse(json.as_bytes()).unwrap();
         assert_eq!((keys.len(), skipped), (1, vec![]), "{jwks}");
     }
@@ -217,9 +318,16 @@ fn keys_in_the_file_are_yaml_or_json() {
 
 #[test]
 fn variables_reach_every_kind_of_value() {
-    let text = GOOD.replace("https://login.example.com", "${ISSUER}").replace("authenticated", "${MODE:-authenticated}");
-    let config = good(&format!("{text}forward_token: \"${{ON}}\"\nrealm: a $${{b}}\n"));
-    assert_eq!(&*config.issuers[0].rules.issuer, "https://login.example.com");
+    let text = GOOD
+        .replace("https://login.example.com", "${ISSUER}")
+        .replace("authenticated", "${MODE:-authenticated}");
+    let config = good(&format!(
+        "{text}forward_token: \"${{ON}}\"\nrealm: a $${{b}}\n"
+    ));
+    assert_eq!(
+        &*config.issuers[0].rules.issuer,
+        "https://login.example.com"
+    );
     assert!(config.answers.forward_token);
     assert_eq!(config.answers.realm, "a ${b}");
 }
@@ -235,7 +343,11 @@ issuers:
 rules: [{path: /**, allow: authenticated}]
 ",
     );
-    let skews: Vec<_> = config.issuers.iter().map(|issuer| issuer.rules.clock_skew.as_secs()).collect();
+    let skews: Vec<_> = config
+        .issuers
+        .iter()
+        .map(|issuer| issuer.rules.clock_skew.as_secs())
+        .collect();
     assert_eq!(skews, [10, 10]);
 }
 
@@ -243,7 +355,9 @@ rules: [{path: /**, allow: authenticated}]
 fn ten_thousand_rules_are_read() {
     let mut text = "rules:\n".to_owned();
     for index in 0..10_000 {
-        text.push_str(&format!("  - {{path: /r{index}/**, methods: [GET], allow: anyone}}\n"));
+        text.push_str(&format!(
+            "  - {{path: /r{index}/**, methods: [GET], allow: anyone}}\n"
+        ));
     }
     assert_eq!(good(&text).rules.iter().count(), 10_000);
 }
