@@ -168,3 +168,162 @@ async fn secured(mut response: Response) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::http::{Method, Request};
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::authorizer::Verdict;
+    use crate::domain::reason::DenyReason;
+    use crate::telemetry::Door;
+    use crate::verify::clock::SystemClock;
+
+    struct Pages {
+        router: Router,
+        drain: CancellationToken,
+        _stop: tokio_util::sync::DropGuard,
+    }
+
+    impl Pages {
+        /// With the issuers of a configuration: none are asked for more than a refused connection.
+        fn new(issuers: &str) -> Self {
+            let yaml = format!("{issuers}\nrules: [{{path: /health, allow: anyone}}]\n");
+            let config = crate::service::config::Config::parse(
+                &yaml,
+                std::path::Path::new("test.yaml"),
+                &crate::service::config::Environment::Process,
+            )
+            .unwrap();
+            let stop = CancellationToken::new();
+            let clock = Arc::new(SystemClock);
+            let verifier = Verifier::start(config.issuers, 16 * 1024, clock, &stop).unwrap();
+            let telemetry = Arc::new(Telemetry::silent());
+            telemetry.record(
+                Door::ExtAuthz,
+                None,
+                None,
+                &Verdict::unreadable(DenyReason::PathAmbiguous),
+                Duration::ZERO,
+            );
+            let drain = CancellationToken::new();
+            let router = router(AdminState {
+                verifier: Arc::new(verifier),
+                telemetry,
+                drain: drain.clone(),
+                listeners: BTreeMap::from([("admin", "127.0.0.1:9193".to_owned())]),
+                config: ConfigStatus {
+                    file: Some("gatefort.yaml".to_owned()),
+                    sha256: Some("00ff".to_owned()),
+                    loaded_at: "2026-01-01T00:00:00Z".to_owned(),
+                    rules: 1,
+                    warnings: vec!["careful".to_owned()],
+                },
+            });
+            Self {
+                router,
+                drain,
+                _stop: stop.drop_guard(),
+            }
+        }
+
+        async fn ask(&self, method: Method, path: &str) -> (StatusCode, http::HeaderMap, String) {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .body(Body::empty())
+                .unwrap();
+            let answer = self.router.clone().oneshot(request).await.unwrap();
+            let (parts, body) = answer.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            (parts.status, parts.headers, body)
+        }
+    }
+
+    /// An issuer whose keys will not come: nobody listens on the discard port of loopback.
+    const BLIND: &str = "issuers: [{issuer: 'http://127.0.0.1:9', audiences: any}]";
+
+    #[tokio::test]
+    async fn readiness_names_who_is_missing() {
+        let pages = Pages::new(BLIND);
+        let (code, _, body) = pages.ask(Method::GET, "/readyz").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({"ready": false, "draining": false, "missing": ["http://127.0.0.1:9"]})
+        );
+        let (code, _, body) = pages.ask(Method::GET, "/healthz").await;
+        assert_eq!((code, &*body), (StatusCode::OK, "ok\n"));
+    }
+
+    #[tokio::test]
+    async fn readiness_goes_with_the_drain() {
+        let pages = Pages::new("");
+        assert_eq!(pages.ask(Method::GET, "/readyz").await.0, StatusCode::OK);
+        pages.drain.cancel();
+        let (code, _, body) = pages.ask(Method::GET, "/readyz").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("\"draining\":true"), "{body}");
+        assert_eq!(pages.ask(Method::GET, "/healthz").await.0, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn status_shows_what_runs() {
+        let pages = Pages::new(BLIND);
+        let (code, _, body) = pages.ask(Method::GET, "/status").await;
+        assert_eq!(code, StatusCode::OK);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(body["config"]["sha256"], "00ff");
+        assert_eq!(body["config"]["warnings"][0], "careful");
+        assert_eq!(body["listeners"]["admin"], "127.0.0.1:9193");
+        assert_eq!(body["decisions"]["deny"], 1);
+        assert_eq!(body["issuers"][0]["issuer"], "http://127.0.0.1:9");
+        assert_eq!(body["issuers"][0]["state"], "blind");
+    }
+
+    #[tokio::test]
+    async fn metrics_are_open_metrics() {
+        let pages = Pages::new(BLIND);
+        let (code, headers, body) = pages.ask(Method::GET, "/metrics").await;
+        assert_eq!(code, StatusCode::OK);
+        assert_eq!(headers[CONTENT_TYPE], OPENMETRICS);
+        assert!(body.contains("gatefort_decisions_total{"), "{body}");
+        assert!(
+            body.contains("gatefort_jwks_state{issuer=\"http://127.0.0.1:9\",state=\"blind\"} 1"),
+            "{body}"
+        );
+        assert!(body.ends_with("# EOF\n"));
+    }
+
+    #[tokio::test]
+    async fn pages_only_show_and_say_so_to_browsers() {
+        let pages = Pages::new("");
+        for path in ["/", "/healthz", "/readyz", "/metrics", "/status"] {
+            let (code, headers, body) = pages.ask(Method::HEAD, path).await;
+            assert_eq!((code, &*body), (StatusCode::OK, ""), "{path}");
+            assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+            assert_eq!(headers[CACHE_CONTROL], "no-store", "{path}");
+            for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+                let (code, _, _) = pages.ask(method, path).await;
+                assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            }
+        }
+        for path in ["/nothing", "/healthz/", "//", "/metrics/x", "/auth-request"] {
+            let (code, headers, _) = pages.ask(Method::GET, path).await;
+            assert_eq!(code, StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(headers[X_FRAME_OPTIONS], "DENY", "{path}");
+        }
+        let (_, _, index) = pages.ask(Method::GET, "/").await;
+        for path in ["/healthz", "/readyz", "/metrics", "/status"] {
+            assert!(index.contains(path));
+        }
+    }
+}

@@ -163,9 +163,12 @@ fn develop(arguments: &DevArguments) -> Result<Exit, Failure> {
 
 fn report(file: &Path) -> Result<Exit, Failure> {
     let report = check(file);
-    report
-        .write(&mut io::stdout().lock())
-        .map_err(Failure::Output)?;
+    match report.write(&mut io::stdout().lock()) {
+        Ok(()) => {}
+        // Nobody reads the words; the exit code still answers.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) => return Err(Failure::Output(error)),
+    }
     Ok(match report.verdict() {
         CheckVerdict::Good => Exit::Yes,
         CheckVerdict::Bad => Exit::No,
@@ -240,5 +243,78 @@ impl Failure {
             | Self::System(_)
             | Self::Output(_) => Exit::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn command(line: &str) -> Command {
+        Cli::try_parse_from(line.split(' ')).unwrap().command
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bad_usage_is_no_answer() {
+        for line in [
+            "gatefort",
+            "gatefort fly",
+            "gatefort serve --config",
+            "gatefort dev --http localhost:1",
+            "gatefort check -c a -c b",
+        ] {
+            let exit = run(line.split(' ').map(OsString::from));
+            assert_eq!(exit, Exit::Unknown, "{line}");
+        }
+    }
+
+    #[test]
+    fn dev_refuses_every_address_that_others_could_reach() {
+        for option in ["--grpc", "--http", "--admin", "--issuer"] {
+            for address in [
+                "0.0.0.0:0",
+                "[::]:0",
+                "192.0.2.1:0",
+                "[::ffff:192.0.2.1]:0",
+                "128.0.0.1:0",
+            ] {
+                for more in ["", " --print-config"] {
+                    let line = format!("gatefort dev {option} {address}{more}");
+                    let Command::Dev(arguments) = command(&line) else {
+                        panic!("{line} is not `dev`");
+                    };
+                    let failure = develop(&arguments).unwrap_err();
+                    assert!(
+                        matches!(failure, Failure::Dev(DevError::NotLoopback { .. })),
+                        "{line}: {failure}"
+                    );
+                    assert!(failure.to_string().contains(&format!("{option} {address}")));
+                    assert_eq!(failure.tell(), Exit::Unknown);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        let gone = Failure::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(gone.tell(), Exit::Yes);
+        let full = Failure::Output(io::ErrorKind::StorageFull.into());
+        assert_eq!(full.tell(), Exit::Unknown);
+    }
+
+    #[test]
+    fn the_digest_is_of_the_text() {
+        assert_eq!(
+            hex("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

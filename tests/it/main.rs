@@ -1,1 +1,4 @@
-fn main() {}
+//! The test binary that runs on loopback alone.
+
+#[cfg(test)]
+mod process;

@@ -215,3 +215,53 @@ fn on_path(program: &str) -> bool {
         std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::service::config::{Config, Environment};
+
+    fn places() -> Places {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Places {
+            issuer: at(9190),
+            grpc: at(9191),
+            http: at(9192),
+            admin: at(9193),
+        }
+    }
+
+    #[test]
+    fn the_sample_is_good_and_gives_no_warning() {
+        let sample = config(&places());
+        let config = Config::parse(&sample, Path::new("dev"), &Environment::Process).unwrap();
+        assert_eq!(config.issuers.len(), 1);
+        assert_eq!(config.rules.len(), 4);
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn every_door_has_a_line_to_paste() {
+        let tokens = DevTokens {
+            user: "u.u.u".to_owned(),
+            admin: "a.a.a".to_owned(),
+            expired: "e.e.e".to_owned(),
+        };
+        let mut out = Vec::new();
+        tell(&places(), &tokens, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for part in [
+            "export USER_TOKEN=u.u.u\n",
+            "export ADMIN_TOKEN=a.a.a\n",
+            "export EXPIRED_TOKEN=e.e.e\n",
+            "curl -i http://127.0.0.1:9192/auth-request ",
+            "curl -i http://127.0.0.1:9192/forward-auth ",
+            "curl -i http://127.0.0.1:9192/ext-authz/orders ",
+            "grpcurl -plaintext",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+}
