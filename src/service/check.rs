@@ -37,7 +37,7 @@ pub fn check(path: &Path) -> CheckReport {
         file: path.display().to_string(),
         outcome: Config::load(path).map(|config| Summary {
             issuers: config.issuers.len(),
-            rules: config.rules.len(),
+            rules: config.rules.iter().count(),
             warnings: config.warnings,
         }),
     }

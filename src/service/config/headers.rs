@@ -148,12 +148,11 @@ pub(super) fn identity(
         let Some(header) = identity_header(&name, sources, notes) else {
             continue;
         };
-        let folded = header.as_str().replace(['_', '.'], "-");
-        if let Some(&first_line) = seen.get(&folded) {
+        if let Some(&first_line) = seen.get(header.as_str()) {
             notes.error(Fault::HeaderTwice { first_line }, &name.spot);
             continue;
         }
-        seen.insert(folded, name.spot.span.line);
+        seen.insert(header.as_str().to_owned(), name.spot.span.line);
         carried.extend(path.map(|path| (header, path)));
     }
     IdentityHeaders::new(carried, non_ascii, max_length)
@@ -173,7 +172,7 @@ fn identity_header(
         );
         return None;
     };
-    if let Some(reason) = refusal(&header) {
+    if let Some(reason) = IdentityHeaders::reject_reason(header.as_str()) {
         notes.error(Fault::HeaderRefused { reason }, &name.spot);
         return None;
     }
@@ -181,73 +180,61 @@ fn identity_header(
     if sources.iter().any(read_here) {
         notes.error(Fault::HeaderIsToken, &name.spot);
     }
-    if header.as_str().contains('_') {
-        notes.warn(Caution::HeaderUnderscore, &name.spot);
-    }
     if let Some(reason) = special(header.as_str()) {
         notes.warn(Caution::HeaderSpecial { reason }, &name.spot);
     }
     Some(header)
 }
 
-/// Placeholder
-fn refusal(_h: &HeaderName) -> Option<String> {
-    None
-}
-/// What a gateway does by itself with a header of this name.
+/// What some gateway or platform does by itself with a header of this name; those that every one would
+/// confuse are refused before.
 fn special(name: &str) -> Option<&'static str> {
     const PREFIXES: &[(&str, &str)] = &[
-        (
-            "x-envoy-",
-            "Envoy removes or rewrites x-envoy-* headers of requests from outside",
-        ),
-        (
-            "x-forwarded-",
-            "gateways write X-Forwarded-* headers themselves, and may overwrite the identity",
-        ),
-        (
-            "x-original-",
-            "gateways write X-Original-* headers for their authorization requests",
-        ),
-        ("x-nginx-", "X-Nginx-* headers are the gateway's own"),
+        ("x-amz-", "AWS writes X-Amz-* headers itself"),
         (
             "x-amzn-",
             "AWS load balancers write X-Amzn-* headers themselves",
         ),
-        ("cf-", "Cloudflare writes Cf-* headers itself"),
-    ];
-    const NAMES: &[(&str, &str)] = &[
-        ("forwarded", "proxies write Forwarded themselves (RFC 7239)"),
-        ("via", "proxies add to Via themselves (RFC 9110 §7.6.3)"),
         (
-            "x-real-ip",
-            "gateways write the client's address into X-Real-IP",
+            "x-appengine-",
+            "Google's front ends write and remove X-Appengine-* headers",
         ),
         (
-            "x-request-id",
-            "gateways write the request's id into X-Request-Id",
+            "x-auth-request-",
+            "ingress-nginx and oauth2-proxy write X-Auth-Request-* headers themselves",
+        ),
+        (
+            "x-azure-",
+            "Azure's front ends write X-Azure-* headers themselves",
+        ),
+        (
+            "x-goog-",
+            "Google's front ends write and remove X-Goog-* headers",
+        ),
+        (
+            "x-ms-",
+            "Azure's front ends write and remove X-Ms-* headers",
+        ),
+    ];
+    const NAMES: &[(&str, &str)] = &[
+        ("baggage", "tracing libraries write and read Baggage"),
+        (
+            "from",
+            "From names the operator of a robot (RFC 9110 §10.1.2)",
+        ),
+        (
+            "x-cloud-trace-context",
+            "Google's front ends write X-Cloud-Trace-Context",
         ),
         (
             "x-correlation-id",
-            "gateways write the request's id into X-Correlation-Id",
+            "gateways write a request's id into X-Correlation-Id",
         ),
         (
-            "x-http-method-override",
-            "frameworks take the request's method from X-HTTP-Method-Override",
+            "x-requested-with",
+            "browsers' scripts write X-Requested-With, and upstreams take it as proof of that",
         ),
-        ("traceparent", "tracing writes Traceparent"),
-        ("tracestate", "tracing writes Tracestate"),
-        (
-            "authorization",
-            "upstreams read Authorization as credentials, not as an identity",
-        ),
-        (
-            "from",
-            "From is the mail address of a robot's operator (RFC 9110 §10.1.2)",
-        ),
-        ("user-agent", "User-Agent names the client's software"),
-        ("origin", "browsers write Origin, and upstreams check it"),
-        ("referer", "browsers write Referer"),
+        ("x-sent-from", "ingress-nginx writes X-Sent-From"),
     ];
     NAMES
         .iter()

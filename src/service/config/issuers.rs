@@ -113,6 +113,19 @@ pub(super) fn refresh_defaults(
     }
 }
 
+/// Every `max_wait` that the file says: the deadline may cut it short.
+pub(super) fn waits(
+    keys: &Setting<RawKeys>,
+    issuers: &Setting<At<Vec<RawIssuer>>>,
+) -> Vec<At<Duration>> {
+    let shared = keys.given().and_then(|keys| keys.max_wait.given());
+    let issuers = issuers.given().map_or(&[][..], |at| &at.value);
+    let own = issuers
+        .iter()
+        .filter_map(|issuer| issuer.refresh.given()?.max_wait.given());
+    shared.into_iter().chain(own).cloned().collect()
+}
+
 fn refresh(raw: RawRefresh, base: RefreshSettings, notes: &mut Notes<'_>) -> RefreshSettings {
     let settings = RefreshSettings {
         min_lifetime: LIFETIME.check(&raw.min_lifetime, base.min_lifetime, notes),

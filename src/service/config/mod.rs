@@ -37,6 +37,7 @@ use headers::Tokens;
 use notes::Notes;
 use raw::{RawConfig, RawLog};
 use read::{Reader, Setting, Switch, Trail};
+use rules::TokenUse;
 use source::Source;
 use tree::{MAX_FILE_SIZE, Node};
 
@@ -165,6 +166,7 @@ impl Config {
     fn from_raw(raw: RawConfig, files: &Files, notes: &mut Notes<'_>) -> Option<Self> {
         let listen = ListenSettings::from_raw(raw.listen, notes);
         let tokens = Tokens::from_raw(raw.token, notes);
+        let waits = issuers::waits(&raw.keys, &raw.issuers);
         let refresh = issuers::refresh_defaults(raw.keys, files, notes);
         let no_issuers = raw.issuers.is_absent();
         let issuers = raw.issuers.into_value().unwrap_or_default();
@@ -181,11 +183,14 @@ impl Config {
             );
         }
         let rules = rules::from_raw(raw.rules.into_value().unwrap_or_default(), notes);
-        if no_issuers && rules.look_at_tokens {
+        if no_issuers && rules.tokens == TokenUse::Needed {
             notes.error(Fault::IssuersMissing, &raw.spot);
         }
         let identity = headers::identity(raw.identity, raw.identity_values, &tokens.sources, notes);
         let deadline = limits::DEADLINE.check(&raw.deadline, limits::DEFAULT_DEADLINE, notes);
+        for wait in waits.iter().filter(|wait| wait.value > deadline) {
+            notes.warn(Caution::WaitPastDeadline, &wait.spot);
+        }
         let limits = Limits::from_raw(raw.limits, notes);
         if let Some(at) = &tokens.max_size_spot
             && tokens.max_size > limits.max_header_bytes
@@ -211,7 +216,7 @@ impl Config {
         };
         Some(Self {
             listen: listen?,
-            rules: rules.set?,
+            rules: rules.set,
             token_sources: tokens.sources,
             max_token_size: tokens.max_size,
             identity,

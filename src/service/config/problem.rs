@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::domain::identity::NameRefusal;
+
 use super::read::Shown;
 use super::source::Place;
 
@@ -316,6 +318,11 @@ findings! {
             /// The text.
             found: Shown,
         } => "method", "{found} is not a request method: write one such as GET, or remove `methods` for all of them";
+        /// A scope that no token can have.
+        Scope {
+            /// The text.
+            found: Shown,
+        } => "scope", "{found} is not one scope: RFC 6749 §3.3 allows visible ASCII without `\"` and `\\`; write several scopes as several items";
         /// No expression.
         Expression {
             /// What is wrong.
@@ -331,13 +338,13 @@ findings! {
         /// A header that must not carry an identity.
         HeaderRefused {
             /// Why.
-            reason: String,
+            reason: NameRefusal,
         } => "header_refused", "this header cannot carry an identity: {reason}";
         /// A header that is there already, perhaps in another spelling.
         HeaderTwice {
             /// The line of the first.
             first_line: usize,
-        } => "header_twice", "this header is already on line {first_line}; case does not matter, and many servers read `_` and `.` as `-`: rename one of them";
+        } => "header_twice", "this header is already on line {first_line}, and case does not matter: rename one of them";
         /// A header that the token is read from.
         HeaderIsToken => "header_is_token", "`token.from` reads the token from this header, and an identity would overwrite it: rename one of them";
         /// A realm that no challenge can carry.
@@ -378,8 +385,6 @@ findings! {
         AnyoneEverywhere => "anyone_everywhere", "every request that reaches this rule passes without a token, on every host and path";
         /// The gateway decides in an outage.
         GatewayDecides => "gateway_decides", "in an outage the gateway decides, and with Envoy's `failure_mode_allow: true` every request passes then";
-        /// A header that some servers drop.
-        HeaderUnderscore => "header_underscore", "nginx drops headers with `_` in their names, and many servers read them as `-`: use `-`";
         /// A header that some gateway writes or reads itself.
         HeaderSpecial {
             /// What happens.

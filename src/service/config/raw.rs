@@ -19,7 +19,7 @@ use super::read::{
     At, Switch, choice, count, duration, list, mapping, names, not_yet, size, switch, text,
 };
 use super::values::{
-    RawAudiences, RawSource, algorithm, audiences, claim_value, file, jwks, secret, source,
+    RawAudiences, RawSource, algorithm, audiences, claims, file, jwks, secret, source,
 };
 
 mapping! {
@@ -205,7 +205,7 @@ mapping! {
         /// All of these scopes.
         scopes: At<Vec<At<String>>> = list(text),
         /// Claims by path, each equal to this value, or an array that contains it.
-        claims: At<Vec<(At<String>, At<serde_json::Value>)>> = names(claim_value),
+        claims: At<Vec<(At<String>, At<serde_json::Value>)>> = claims,
         /// A CEL expression over `claims` and `request` that must be true.
         when: At<String> = text,
     }

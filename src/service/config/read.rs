@@ -221,13 +221,21 @@ impl<'s> Reader<'s> {
         Some(unique)
     }
 
-    pub(super) fn unknown_key(&mut self, entry: &Entry, known: &[&'static str], trail: &Trail<'_>) {
+    /// Notes a key that does not exist; returns the one that was probably meant.
+    pub(super) fn unknown_key(
+        &mut self,
+        entry: &Entry,
+        known: &[&'static str],
+        trail: &Trail<'_>,
+    ) -> Option<&'static str> {
+        let suggestion = suggest::nearest(&entry.key, known);
         let fault = Fault::UnknownKey {
             key: Shown::new(&entry.key, false),
-            suggestion: suggest::nearest(&entry.key, known),
+            suggestion,
             known: known.into(),
         };
         self.note(fault, entry.key_span, &Trail::Key(trail, &entry.key));
+        suggestion
     }
 }
 
@@ -238,11 +246,20 @@ macro_rules! mapping {
         $($(#[$field_meta:meta])* $key:ident: $type:ty = $read:expr,)+
     }) => {
         $(#[$meta])*
-        #[derive(Debug)]
         pub(super) struct $name {
             /// Where the mapping stands.
             pub(super) spot: $crate::service::config::read::Spot,
             $($(#[$field_meta])* pub(super) $key: $crate::service::config::read::Setting<$type>,)+
+        }
+
+        impl std::fmt::Debug for $name {
+            /// With its place, which tells two of a kind apart.
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field("spot", &self.spot)
+                    $(.field(stringify!($key), &self.$key))+
+                    .finish()
+            }
         }
 
         impl $name {
@@ -262,15 +279,20 @@ macro_rules! mapping {
             ) -> Option<Self> {
                 use $crate::service::config::read::Trail;
                 let mut this = Self::absent(trail.spot(node.span));
+                let mut misspelt = Vec::new();
                 for entry in reader.entries(node, trail, $expected)? {
                     match entry.key.as_str() {
                         $(stringify!($key) => {
                             let at = Trail::Key(trail, &entry.key);
                             this.$key = ($read)(&entry.value, &at, reader).into();
                         })+
-                        _ => reader.unknown_key(entry, Self::KEYS, trail),
+                        _ => misspelt.extend(reader.unknown_key(entry, Self::KEYS, trail)),
                     }
                 }
+                // What is misspelt is not missing as well.
+                $(if misspelt.contains(&stringify!($key)) && this.$key.is_absent() {
+                    this.$key = $crate::service::config::read::Setting::Bad;
+                })+
                 Some(this)
             }
         }

@@ -78,6 +78,27 @@ impl Source {
         self.text.get(span.start..span.end()).unwrap_or_default()
     }
 
+    /// The span of one character, by its line and column.
+    pub(super) fn locate(&self, line: usize, column: usize) -> Span {
+        let before: usize = self
+            .text
+            .split_inclusive('\n')
+            .take(line.saturating_sub(1))
+            .map(str::len)
+            .sum();
+        let rest = self.text.get(before..).unwrap_or_default();
+        let offset = rest
+            .char_indices()
+            .nth(column.saturating_sub(1))
+            .map_or(rest.len(), |(offset, _)| offset);
+        Span {
+            line,
+            column,
+            start: before + offset,
+            len: 1,
+        }
+    }
+
     /// Keeps a stretch out of every excerpt.
     pub(super) fn hide(&mut self, span: Span) {
         self.secrets.push(span.start..span.end());

@@ -22,7 +22,11 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("local_jwks", "jwks"),
     ("scope", "scopes"),
     ("typ", "token_type"),
+    ("everyone", "anyone"),
+    ("public", "anyone"),
+    ("required", "authenticated"),
     ("url", "jwks_url"),
+    ("warning", "warn"),
 ];
 
 /// The known name that was probably meant, if one is near enough to be worth saying.

@@ -6,7 +6,9 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{Location, Spanned};
 
 use super::environment::Environment;
 use super::problem::{Fault, Problem};
@@ -132,26 +134,47 @@ fn options() -> serde_saphyr::Options {
         // Reported here, all at once.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
+        // A configuration repeats an issuer's settings, not a hundred thousand values.
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 100_000,
+            max_replay_stack_depth: 8,
+        },
+        // Read as text, so that whoever reads the setting says what is wrong.
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        reject_unsupported_tags: true,
         with_snippet: false,
     }
 }
 
 fn syntax_problem(error: &serde_saphyr::Error, source: &mut Source) -> Problem {
-    let span = error
-        .location()
-        .map(|location| Span::from(&location))
-        .unwrap_or_default();
-    // There is no tree that says where the secrets are: whatever follows a key that may hold one is hidden.
-    let hidden: Vec<Span> = lines_with_secrets(source.text()).collect();
-    for secret in hidden {
+    let span = error.location().map_or_else(Span::default, |location| {
+        let span = Span::from(&location);
+        // The scanner says line and column alone.
+        if location.span().byte_offset().is_some() {
+            span
+        } else {
+            source.locate(span.line, span.column)
+        }
+    });
+    // There is no tree that says where the secrets are: whatever may be one is hidden.
+    for secret in perhaps_secret(source.text()) {
         source.hide(secret);
     }
-    let message = match error.without_snippet() {
-        serde_saphyr::Error::Budget { breach, .. } => {
-            format!("the file is too large or too deeply nested ({breach:?})")
-        }
+    let mut message = match error.without_snippet() {
+        serde_saphyr::Error::Budget {
+            breach: BudgetBreach::Documents { .. },
+            ..
+        } => "a file holds one configuration: remove this `---` or what follows it".to_owned(),
         other => one_line(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter)),
     };
+    let line = source
+        .text()
+        .lines()
+        .nth(span.line.saturating_sub(1))
+        .unwrap_or_default();
+    if line.contains("${") && line.contains(['[', '{']) {
+        message.push_str("; within [...] and {...} a variable stands in quotes, as in \"${NAME}\"");
+    }
     Problem::new(Fault::Syntax { message }, source.place(span, ""))
 }
 
@@ -159,26 +182,41 @@ fn syntax_problem(error: &serde_saphyr::Error, source: &mut Source) -> Problem {
 fn one_line(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
-    match line.split_once(": ") {
-        Some((place, rest)) if place.starts_with("line ") => rest.to_owned(),
-        _ => line.to_owned(),
-    }
+    let line = match line.split_once(": ") {
+        Some((place, rest)) if place.starts_with("line ") => rest,
+        _ => line,
+    };
+    line.split(" at line ").next().unwrap_or(line).to_owned()
 }
 
-/// Everything after a key that may hold a secret, line by line.
-fn lines_with_secrets(text: &str) -> impl Iterator<Item = Span> + '_ {
+/// Everything that may be a secret in a text that cannot be read: what follows the word on its line,
+/// the lines after it up to the next key, and lines with keys of their own.
+fn perhaps_secret(text: &str) -> Vec<Span> {
+    let hide = |start, len| Span {
+        start,
+        len,
+        line: 0,
+        column: 0,
+    };
+    let mut hidden = Vec::new();
     let mut start = 0;
-    text.split_inclusive('\n').filter_map(move |line| {
-        let line_start = start;
+    let mut within = false;
+    for line in text.split_inclusive('\n') {
+        let key = line.trim_start_matches([' ', '-']);
+        let length = key
+            .find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+            .unwrap_or(key.len());
+        let is_key = length > 0 && key.get(length..).is_some_and(|rest| rest.starts_with(':'));
+        within &= !is_key;
+        if let Some((before, after)) = line.split_once("secret") {
+            hidden.push(hide(start + before.len() + "secret".len(), after.len()));
+            within = true;
+        } else if within || line.contains("kty") {
+            hidden.push(hide(start, line.len()));
+        }
         start += line.len();
-        let key = line.find("secret")?;
-        Some(Span {
-            start: line_start + key + "secret".len(),
-            len: line.len() - key - "secret".len(),
-            line: 0,
-            column: 0,
-        })
-    })
+    }
+    hidden
 }
 
 /// Whether the value of this key is a secret: ours, and the private members of a JWK
@@ -257,15 +295,17 @@ impl Written {
             Untyped::Map(entries) => Value::Map(
                 entries
                     .into_iter()
-                    .map(|(key, value)| Entry {
-                        key_span: Span::from(&key.defined),
-                        value: value.into_node(
-                            source,
-                            environment,
-                            secret || holds_secret(&key.value),
-                            faults,
-                        ),
-                        key: key.value,
+                    .map(|(key, value)| {
+                        let key_span = Span::from(&key.defined);
+                        if secret {
+                            source.hide(key_span);
+                        }
+                        let secret = secret || holds_secret(&key.value);
+                        Entry {
+                            key_span,
+                            value: value.into_node(source, environment, secret, faults),
+                            key: key.value,
+                        }
                     })
                     .collect(),
             ),
@@ -456,25 +496,42 @@ mod tests {
 
     #[test]
     fn broken_yaml_is_one_problem_with_its_place() {
-        for (text, line) in [
-            ("a: [1, 2\nb: 3\n", 2),
-            ("a: 1\n\tb: 2\n", 2),
-            ("a: b: c\n", 1),
-            ("a: *nowhere\n", 1),
-            ("a: \"x\n", 1),
-            ("a: 1\n---\nb: 2\n", 0),
-            ("? {a: b}\n: c\n", 1),
+        for (text, place, part) in [
+            ("a: [1, 2\nb: 3\n", (2, 2), "':'"),
+            ("a: 1\n\tb: 2\n", (1, 4), "found a tab"),
+            ("a: b: c\n", (1, 5), "mapping values are not allowed"),
+            ("a: *nowhere\n", (1, 4), "unknown"),
+            ("a: \"x\n", (1, 4), "unclosed quote"),
+            (
+                "a: 1\n---\nb: 2\n",
+                (2, 1),
+                "a file holds one configuration",
+            ),
+            ("? {a: b}\n: c\n", (1, 3), "expected string"),
+            ("a: [${ON}]\n", (1, 6), "as in \"${NAME}\""),
+            ("a: !env ON\n", (1, 9), "tag"),
+            ("a: &a [*a]\n", (1, 8), "Recursive"),
         ] {
-            let (_, problems) = parse(text);
-            assert_eq!(problems.len(), 1, "{text}: {problems:?}");
-            let problem = &problems[0];
+            let (node, problems) = parse(text);
+            assert!(node.is_none(), "{text}");
+            let [problem] = problems.as_slice() else {
+                panic!("{text}: {problems:?}")
+            };
             assert_eq!(problem.fault.code(), "syntax", "{text}");
-            assert!(
-                line == 0 || problem.place.line >= line.min(1),
-                "{text}: {problem}"
-            );
-            assert!(!problem.to_string().contains("line 1 column"), "{problem}");
+            let at = (problem.place.line, problem.place.column);
+            assert_eq!(at, place, "{text}: {problem}");
+            let shown = problem.to_string();
+            assert!(shown.contains(part), "{shown}");
+            assert!(shown.contains("^"), "{shown}");
+            assert!(!problem.fault.to_string().contains("column"), "{shown}");
         }
+    }
+
+    #[test]
+    fn one_document_may_begin_with_its_marker() {
+        let (node, problems) = parse("%YAML 1.2\n---\na: 1\n");
+        assert!(problems.is_empty(), "{problems:?}");
+        assert!(node.is_some());
     }
 
     #[test]
@@ -494,9 +551,17 @@ mod tests {
 
     #[test]
     fn a_syntax_error_next_to_a_secret_does_not_show_it() {
-        let (_, problems) = parse("issuers:\n  - {issuer: x, secret: \"hunter2\", b: c: d}\n");
-        let shown = problems[0].to_string();
-        assert_eq!(problems[0].fault.code(), "syntax");
-        assert!(!shown.contains("hunter2"), "{shown}");
+        for text in [
+            "issuers:\n  - {issuer: x, secret: \"canary\", b: c: d}\n",
+            "issuers:\n  - issuer: x\n    secret: |\n      abc\n   canary\n",
+            "issuers:\n  - issuer: x\n    secret:\n      \"canary\n",
+            "issuers:\n  - issuer: x\n    secret: \"abc\n  canary\n  def\" x\n",
+            "jwks: '{\"keys\":[{\"kty\":\"oct\",\"k\":\"canary\"}]}' x\n",
+        ] {
+            let (_, problems) = parse(text);
+            let shown = problems[0].to_string();
+            assert_eq!(problems[0].fault.code(), "syntax", "{shown}");
+            assert!(!shown.contains("canary"), "{shown}");
+        }
     }
 }

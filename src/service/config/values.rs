@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value as Json};
 use crate::domain::algorithm::Algorithm;
 
 use super::problem::Fault;
-use super::read::{At, Reader, Shown, Trail, list, scalar_as, text};
+use super::read::{At, Reader, Shown, Trail, list, names, scalar_as, text};
 use super::suggest;
 use super::tree::{Node, ScalarKind, Value};
 
@@ -156,12 +156,24 @@ pub(super) fn jwks(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> O
     }
 }
 
-/// The value that a claim is compared with: text, a number, or true or false.
-pub(super) fn claim_value(
+/// Claims by path, at least one.
+#[expect(clippy::type_complexity, reason = "a list of pairs, with places")]
+pub(super) fn claims(
     node: &Node,
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
-) -> Option<At<Json>> {
+) -> Option<At<Vec<(At<String>, At<Json>)>>> {
+    if let Value::Map(entries) = &node.value
+        && entries.is_empty()
+    {
+        reader.note(Fault::RequireEmpty, node.span, trail);
+        return None;
+    }
+    names(claim_value)(node, trail, reader)
+}
+
+/// The value that a claim is compared with: text, a number, or true or false.
+fn claim_value(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<At<Json>> {
     const EXPECTED: &str = "one value that the claim equals or contains";
     let Value::Scalar(scalar) = &node.value else {
         reader.note_kind(EXPECTED, node, trail);
