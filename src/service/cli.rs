@@ -147,15 +147,14 @@ fn serve(file: &Path) -> Result<Exit, Failure> {
 fn develop(arguments: &DevArguments) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     if arguments.print_config {
-        dev::print_config(arguments, &mut out).map_err(Failure::from_dev)?;
+        dev::print_config(arguments, &mut out)?;
         return Ok(Exit::Yes);
     }
     let log = start_log(dev::LOG)?;
     let outcome = runtime()?.block_on(async {
         let shutdown = Shutdown::on_signals().map_err(Failure::System)?;
-        dev::run(arguments, &mut out, log.clone(), shutdown)
-            .await
-            .map_err(Failure::from_dev)
+        dev::run(arguments, &mut out, log.clone(), shutdown).await?;
+        Ok(())
     });
     log.flush(LAST_LINES);
     outcome.map(|()| Exit::Yes)
@@ -216,26 +215,15 @@ const fn loopback(port: u16) -> SocketAddr {
 }
 
 impl Failure {
-    fn from_dev(error: DevError) -> Self {
-        match error {
-            DevError::Output(error) => Self::Output(error),
-            DevError::Start(error) => Self::Start(error),
-            DevError::Run(error) => Self::Run(error),
-            other => Self::Dev(other),
-        }
-    }
-
     /// Says what went wrong, on standard error.
     fn tell(&self) -> Exit {
-        if let Self::Output(error) = self
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
+        if self.is_unread() {
             return Exit::Yes;
         }
         let _unheard = writeln!(io::stderr(), "gatefort: {self}");
         match self {
             // It had started; what failed is the work, not the question.
-            Self::Run(_) => Exit::No,
+            Self::Run(_) | Self::Dev(DevError::Run(_) | DevError::IssuerEnded) => Exit::No,
             Self::Config(_)
             | Self::Start(_)
             | Self::Dev(_)
@@ -243,6 +231,12 @@ impl Failure {
             | Self::System(_)
             | Self::Output(_) => Exit::Unknown,
         }
+    }
+
+    /// Whether nobody reads what was to be printed: no failure of ours.
+    fn is_unread(&self) -> bool {
+        matches!(self, Self::Output(error) | Self::Dev(DevError::Output(error))
+            if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 

@@ -362,6 +362,6 @@ async fn watch_readiness(
 }
 
 /// What each rule is called in metrics and logs.
-fn rule_labels(_rules: &RuleSet) -> Vec<Arc<str>> {
-    Vec::new()
+fn rule_labels(rules: &RuleSet) -> Vec<Arc<str>> {
+    rules.iter().map(|(_, rule)| rule.label().into()).collect()
 }

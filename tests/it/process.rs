@@ -128,7 +128,10 @@ fn ask(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut request = format!("{method} {target} HTTP/1.1\r\nconnection: close\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         request.push_str("host: gate\r\n");
     }
     for (name, value) in headers {
@@ -289,7 +292,9 @@ fn silent_connections_at_the_descriptor_limit_do_not_last() {
         .stdout(Stdio::null());
     let mut process = Process::start(command, Some(directory));
     let (http, admin) = (process.address("http"), process.address("admin"));
-    let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(http).unwrap()).collect();
+    let silent: Vec<_> = (0..100)
+        .map(|_| TcpStream::connect(http).unwrap())
+        .collect();
     process.message("all connections are taken; new ones wait");
     // The admin pages have connections of their own.
     assert_eq!(status(&ask(admin, "GET", "/healthz", &[])), "200");
@@ -323,7 +328,11 @@ fn exit_codes_say_yes_no_and_cannot_say() {
         (&[], 2),
     ] {
         let output = run(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {output:?}"
+        );
     }
 }
 
@@ -416,9 +425,18 @@ fn dev_answers_every_line_that_it_prints_as_it_says() {
             .filter(|word| *word != "-H")
             .map(|word| word.split_once(": ").unwrap())
             .collect();
-        let answer = ask(address.parse().unwrap(), "GET", &format!("/{target}"), &headers);
+        let answer = ask(
+            address.parse().unwrap(),
+            "GET",
+            &format!("/{target}"),
+            &headers,
+        );
         let (_, promised) = expect.split_once(": ").unwrap();
-        assert_eq!(status(&answer), &promised[..3], "{expect}\n{line}\n{answer}");
+        assert_eq!(
+            status(&answer),
+            &promised[..3],
+            "{expect}\n{line}\n{answer}"
+        );
         if let Some((_, header)) = promised.split_once(" with ")
             && let Some((name, value)) = header.split_once(": ")
         {
