@@ -5,6 +5,7 @@
 //! load; and it recurses over what it parses, so what is parsed is bounded first.
 
 mod analysis;
+mod functions;
 mod input;
 
 use std::fmt;
@@ -58,7 +59,7 @@ pub enum ExpressionError {
         Expression::MAX_LENGTH
     )]
     TooLong,
-    /// It has more operators, calls and fields than [`Expression::MAX_MARKS`], or nests deeper than [`Expression::MAX_DEPTH`].
+    /// It has more than [`Expression::MAX_MARKS`] or [`Expression::MAX_BRACKETS`], or nests deeper than [`Expression::MAX_DEPTH`].
     #[error("the expression is too complex: split the rule")]
     TooComplex,
     /// It loops within a loop within a loop.
@@ -147,7 +148,11 @@ impl Expression {
     /// The longest expression, in bytes: a screenful.
     pub const MAX_LENGTH: usize = 4 * 1024;
     /// How many punctuation characters an expression may have; each may be a level that the parser recurses into.
-    pub const MAX_MARKS: usize = 768;
+    pub const MAX_MARKS: usize = 512;
+    /// How many brackets an expression may open: the levels that cost the parser the most stack.
+    ///
+    /// Counted without regard to where they close, or whether in a text, so that the count cannot be misled.
+    pub const MAX_BRACKETS: usize = 64;
     /// How deeply an expression may nest, so that its evaluation fits the smallest thread's stack.
     pub const MAX_DEPTH: usize = 48;
     /// How many loops may lie within each other: the time to decide grows with this power of the token's size.
@@ -159,7 +164,8 @@ impl Expression {
             return Err(ExpressionError::TooLong);
         }
         let marks = source.bytes().filter(u8::is_ascii_punctuation).count();
-        if marks > Self::MAX_MARKS {
+        let brackets = source.matches(['(', '[', '{']).count();
+        if marks > Self::MAX_MARKS || brackets > Self::MAX_BRACKETS {
             return Err(ExpressionError::TooComplex);
         }
         // A parser of somebody else's, generated: what it does with every text is not ours to prove.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::fault::Fault;
 use super::notes::Notes;
-use super::problem::Fault;
-use super::read::{At, Setting, Switch};
+use super::read::{At, Setting};
 use super::scalar;
+use super::shapes::Switch;
 
 /// What a value must lie between, and why.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::problem::Fault;
+use super::fault::Fault;
 
 /// Where variables come from.
 #[derive(Clone)]

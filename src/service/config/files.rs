@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::fault::Fault;
 use super::notes::Notes;
-use super::problem::Fault;
 use super::read::At;
 
 /// Where relative paths start: the directory of the configuration file, so that a configuration

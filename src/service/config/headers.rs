@@ -9,11 +9,13 @@ use crate::domain::credential::TokenSource;
 use crate::domain::identity::{IdentityHeaders, NonAscii};
 
 use super::bounds::Bounds;
+use super::caution::Caution;
+use super::fault::Fault;
 use super::issuers::claim_path;
 use super::notes::Notes;
-use super::problem::{Caution, Fault};
 use super::raw::{RawIdentityValues, RawToken};
 use super::read::{At, Setting, Spot};
+use super::shapes::Named;
 use super::values::RawSource;
 
 /// Four times what the largest issuers write; verification cost grows with it.
@@ -130,7 +132,7 @@ fn token_source(place: &At<RawSource>, notes: &mut Notes<'_>) -> Option<TokenSou
 
 /// The identity headers.
 pub(super) fn identity(
-    headers: Setting<At<Vec<(At<String>, At<String>)>>>,
+    headers: Setting<At<Vec<Named<At<String>>>>>,
     values: Setting<RawIdentityValues>,
     sources: &[TokenSource],
     notes: &mut Notes<'_>,
@@ -143,7 +145,7 @@ pub(super) fn identity(
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut carried: Vec<(HeaderName, ClaimPath)> = Vec::new();
-    for (name, claim) in headers.into_value().unwrap_or_default() {
+    for Named { name, value: claim } in headers.into_value().unwrap_or_default() {
         let path = claim_path(&claim, notes);
         let Some(header) = identity_header(&name, sources, notes) else {
             continue;

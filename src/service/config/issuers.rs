@@ -4,20 +4,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretBox};
-use url::{Host, Url};
+use secrecy::ExposeSecret;
 
 use crate::domain::algorithm::{Algorithm, AlgorithmSet};
 use crate::domain::claims::{Audiences, ClaimPath, Profile, TokenRules, TokenType};
-use crate::domain::keys::KeySet;
-use crate::verify::settings::{HttpSettings, IssuerSettings, KeySource, RefreshSettings};
+use crate::verify::settings::{HttpSettings, IssuerSettings, PlainHttp, RefreshSettings};
 
 use super::bounds::{Bounds, is_on};
+use super::caution::Caution;
+use super::fault::Fault;
 use super::files::{Files, Pem};
+use super::key_source::{self, Given};
 use super::notes::Notes;
-use super::problem::{Caution, Fault};
 use super::raw::{RawIssuer, RawKeys, RawRefresh};
-use super::read::{At, Setting, Spot};
+use super::read::{At, Setting};
 use super::values::RawAudiences;
 
 /// Thirty seconds: what the clocks of machines without time service drift apart in days;
@@ -77,7 +77,7 @@ pub(super) fn from_raw(
                 }
             }
         }
-        issuers.extend(one(issuer, defaults, files, notes));
+        issuers.extend(one(&issuer, defaults, files, notes));
     }
     issuers
 }
@@ -109,7 +109,7 @@ pub(super) fn refresh_defaults(
     };
     RefreshSettings {
         snapshot_dir,
-        ..refresh(durations, base, notes)
+        ..refresh(&durations, base, notes)
     }
 }
 
@@ -126,7 +126,7 @@ pub(super) fn waits(
     shared.into_iter().chain(own).cloned().collect()
 }
 
-fn refresh(raw: RawRefresh, base: RefreshSettings, notes: &mut Notes<'_>) -> RefreshSettings {
+fn refresh(raw: &RawRefresh, base: RefreshSettings, notes: &mut Notes<'_>) -> RefreshSettings {
     let settings = RefreshSettings {
         min_lifetime: LIFETIME.check(&raw.min_lifetime, base.min_lifetime, notes),
         max_lifetime: LIFETIME.check(&raw.max_lifetime, base.max_lifetime, notes),
@@ -156,16 +156,16 @@ fn refresh(raw: RawRefresh, base: RefreshSettings, notes: &mut Notes<'_>) -> Ref
 }
 
 fn one(
-    mut raw: RawIssuer,
+    raw: &RawIssuer,
     defaults: &RefreshSettings,
     files: &Files,
     notes: &mut Notes<'_>,
 ) -> Option<IssuerSettings> {
     let profile = raw.profile.given().map_or(Profile::Generic, |at| at.value);
-    let secret = secret(&raw, files, notes);
-    let algorithms = algorithms(&raw, profile, notes);
+    let secret = key_source::secret(raw, files, notes);
+    let algorithms = algorithms(raw, profile, notes);
     if let Given::Secret(secret, spot) = &secret {
-        check_secret(secret.expose_secret(), &algorithms, spot, notes);
+        key_source::check_secret(secret.expose_secret(), &algorithms, spot, notes);
     }
     let issuer = match &raw.issuer {
         Setting::Given(issuer) => Some(issuer.clone()),
@@ -183,8 +183,8 @@ fn one(
         }
         Setting::Bad => None,
     };
-    let keys = keys(&raw, secret, issuer.as_ref(), profile, files, notes);
-    let audiences = audiences(&raw, profile, notes);
+    let keys = key_source::source(raw, secret, issuer.as_ref(), profile, files, notes);
+    let audiences = audiences(raw, profile, notes);
     let clock_skew = CLOCK_SKEW.check(&raw.clock_skew, DEFAULT_CLOCK_SKEW, notes);
     if let Some(at) = raw.clock_skew.given()
         && clock_skew > WIDE_CLOCK_SKEW
@@ -208,11 +208,11 @@ fn one(
         Some(path) => claim_path(path, notes),
         None => ClaimPath::parse("roles").ok(),
     };
-    let refresh = match std::mem::replace(&mut raw.refresh, Setting::Absent) {
-        Setting::Given(raw) => refresh(raw, defaults.clone(), notes),
-        Setting::Absent | Setting::Bad => defaults.clone(),
+    let refresh = match raw.refresh.given() {
+        Some(raw) => refresh(raw, defaults.clone(), notes),
+        None => defaults.clone(),
     };
-    let http = http(&raw, files, notes);
+    let http = http(raw, files, notes);
     let rules = TokenRules {
         issuer: Arc::from(issuer?.value),
         profile,
@@ -236,43 +236,6 @@ fn one(
         refresh,
         http,
     })
-}
-
-/// Whether a secret is given, and which.
-enum Given {
-    /// None.
-    Nothing,
-    /// One that cannot be read; the problem is noted.
-    Unreadable,
-    /// This one, said there.
-    Secret(SecretBox<[u8]>, Spot),
-}
-
-fn secret(raw: &RawIssuer, files: &Files, notes: &mut Notes<'_>) -> Given {
-    match (&raw.secret, &raw.secret_file) {
-        (Setting::Given(at), _) => {
-            if !at.substituted {
-                notes.warn(Caution::SecretInline, &at.spot);
-            }
-            let bytes = at.value.expose_secret().as_bytes();
-            Given::Secret(SecretBox::from(Box::<[u8]>::from(bytes)), at.spot.clone())
-        }
-        (Setting::Absent, Setting::Given(at)) => match files.read(at, notes) {
-            Some(mut bytes) => {
-                // What an editor puts at the end of a file is not part of the secret.
-                if bytes.ends_with(b"\n") {
-                    bytes.pop();
-                    if bytes.ends_with(b"\r") {
-                        bytes.pop();
-                    }
-                }
-                Given::Secret(SecretBox::from(bytes.into_boxed_slice()), at.spot.clone())
-            }
-            None => Given::Unreadable,
-        },
-        (Setting::Absent, Setting::Absent) => Given::Nothing,
-        (Setting::Bad, _) | (_, Setting::Bad) => Given::Unreadable,
-    }
 }
 
 /// The algorithms and where each is said; only those that fit whether there is a secret.
@@ -303,169 +266,6 @@ fn algorithms(raw: &RawIssuer, profile: Profile, notes: &mut Notes<'_>) -> Vec<A
         }
     }
     given.value.clone()
-}
-
-/// RFC 7518 §3.2: a key of at least the size of the hash, for the largest hash that is allowed.
-fn check_secret(secret: &[u8], algorithms: &[At<Algorithm>], spot: &Spot, notes: &mut Notes<'_>) {
-    let sizes = [
-        (Algorithm::Hs512, 64),
-        (Algorithm::Hs384, 48),
-        (Algorithm::Hs256, 32),
-    ];
-    for (algorithm, least) in sizes {
-        if algorithms.iter().any(|at| at.value == algorithm) {
-            if secret.len() < least {
-                notes.error(
-                    Fault::SecretShort {
-                        algorithm: algorithm.name(),
-                        least,
-                    },
-                    spot,
-                );
-            }
-            return;
-        }
-    }
-}
-
-fn keys(
-    raw: &RawIssuer,
-    secret: Given,
-    issuer: Option<&At<String>>,
-    profile: Profile,
-    files: &Files,
-    notes: &mut Notes<'_>,
-) -> Option<KeySource> {
-    let sources = [
-        ("jwks_url", spot_of(&raw.jwks_url)),
-        ("jwks_file", spot_of(&raw.jwks_file)),
-        ("jwks", spot_of(&raw.jwks)),
-        ("secret", spot_of(&raw.secret)),
-        ("secret_file", spot_of(&raw.secret_file)),
-        ("discovery_url", spot_of(&raw.discovery_url)),
-    ];
-    let mut said = sources
-        .into_iter()
-        .filter(|(_, spot)| !matches!(spot, Setting::Absent));
-    let first = said.next();
-    if let Some((other, _)) = first {
-        for (_, spot) in said {
-            if let Setting::Given(spot) = spot {
-                notes.error(Fault::KeySourcesSeveral { other }, &spot);
-            }
-        }
-    }
-    if let Given::Secret(secret, spot) = secret {
-        if profile == Profile::Authfort {
-            notes.error(Fault::SecretAtAuthfort, &spot);
-        }
-        return Some(KeySource::Secret(secret));
-    }
-    if let Some(at) = raw.jwks_url.given() {
-        return fetched(at, raw, notes).map(KeySource::Url);
-    }
-    if let Some(at) = raw.jwks_file.given() {
-        let json = files.read(at, notes)?;
-        check_jwks(&json, at, notes);
-        return Some(KeySource::File(files.resolve(&at.value)));
-    }
-    if let Some(at) = raw.jwks.given() {
-        check_jwks(at.value.as_bytes(), at, notes);
-        return Some(KeySource::Inline(at.value.clone()));
-    }
-    if let Some(at) = raw.discovery_url.given() {
-        return fetched(at, raw, notes).map(KeySource::Discovery);
-    }
-    if first.is_some() {
-        return None;
-    }
-    let issuer = issuer?;
-    if profile == Profile::Authfort {
-        notes.error(Fault::AuthfortKeysMissing, &issuer.spot);
-        return None;
-    }
-    if Url::parse(&issuer.value).is_ok_and(|url| url.has_host()) {
-        fetched(issuer, raw, notes).map(KeySource::Discovery)
-    } else {
-        notes.error(Fault::DiscoveryImpossible, &issuer.spot);
-        None
-    }
-}
-
-fn spot_of<T>(setting: &Setting<At<T>>) -> Setting<Spot> {
-    match setting {
-        Setting::Given(at) => Setting::Given(at.spot.clone()),
-        Setting::Bad => Setting::Bad,
-        Setting::Absent => Setting::Absent,
-    }
-}
-
-/// A URL that keys are fetched from.
-fn fetched(at: &At<String>, raw: &RawIssuer, notes: &mut Notes<'_>) -> Option<Url> {
-    let url = Url::parse(&at.value)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let Some(url) = url else {
-        notes.error(Fault::Url { found: at.shown() }, &at.spot);
-        return None;
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        notes.error(Fault::UrlCredentials, &at.spot);
-    }
-    if url.fragment().is_some() {
-        notes.error(Fault::UrlFragment, &at.spot);
-    }
-    if url.scheme() == "http" && !is_loopback(&url) {
-        if is_on(&raw.insecure_http) {
-            notes.warn(Caution::InsecureHttp, &at.spot);
-        } else {
-            notes.error(Fault::UrlInsecure, &at.spot);
-        }
-    }
-    Some(url)
-}
-
-/// Whether the host is this machine (RFC 6761 §6.3 for the name).
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        None => false,
-    }
-}
-
-/// A set without any usable key is an error: every token of the issuer would be denied.
-fn check_jwks<T>(json: &[u8], at: &At<T>, notes: &mut Notes<'_>) {
-    match KeySet::parse(json) {
-        Err(error) => notes.error(
-            Fault::Jwks {
-                problem: error.to_string(),
-            },
-            &at.spot,
-        ),
-        Ok((keys, skipped)) => {
-            let reasons: Vec<String> = skipped
-                .iter()
-                .map(|key| {
-                    let kid = key.kid.as_deref().unwrap_or("without `kid`");
-                    format!("key {}: {}", kid.escape_debug(), key.reason)
-                })
-                .collect();
-            let reasons = reasons.join("; ");
-            if keys.is_empty() {
-                let problem = if reasons.is_empty() {
-                    "it holds no keys".to_owned()
-                } else {
-                    format!("none of its keys can be used ({reasons})")
-                };
-                notes.error(Fault::Jwks { problem }, &at.spot);
-            } else if !skipped.is_empty() {
-                let problem = format!("not every key of this set can be used ({reasons})");
-                notes.warn(Caution::KeysSkipped { problem }, &at.spot);
-            }
-        }
-    }
 }
 
 fn audiences(raw: &RawIssuer, profile: Profile, notes: &mut Notes<'_>) -> Option<Audiences> {
@@ -522,6 +322,11 @@ fn http(raw: &RawIssuer, files: &Files, notes: &mut Notes<'_>) -> HttpSettings {
             .given()
             .and_then(|at| files.pem(at, Pem::ChainAndKey, notes)),
         proxy_from_env: is_on(&raw.proxy_from_env),
+        plain_http: if is_on(&raw.insecure_http) {
+            PlainHttp::Anywhere
+        } else {
+            PlainHttp::LoopbackOnly
+        },
         connect_timeout: EXCHANGE.check(&raw.connect_timeout, base.connect_timeout, notes),
         timeout: EXCHANGE.check(&raw.timeout, base.timeout, notes),
         plain_http: base.plain_http,

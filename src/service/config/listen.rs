@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use super::caution::Caution;
+use super::fault::Fault;
 use super::notes::Notes;
-use super::problem::{Caution, Fault};
 use super::raw::RawListen;
-use super::read::{At, Reader, Setting, Shown, Trail, mapping, scalar_as, text};
+use super::read::{At, Reader, Setting, Shown, Trail, mapping};
+use super::shapes::{scalar_as, text};
 use super::tree::{Node, Value};
 
 /// The three listeners; `None` where there is none.

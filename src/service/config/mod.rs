@@ -5,10 +5,14 @@
 //! Refuses to know what the settings do.
 
 mod bounds;
+mod caution;
 mod environment;
+mod fault;
 mod files;
+mod findings;
 mod headers;
 mod issuers;
+mod key_source;
 mod limits;
 mod listen;
 mod notes;
@@ -17,10 +21,12 @@ mod raw;
 mod read;
 mod rules;
 mod scalar;
+mod shapes;
 mod source;
 mod suggest;
 mod tree;
 mod values;
+mod yaml;
 
 use std::path::Path;
 use std::time::Duration;
@@ -36,15 +42,18 @@ use files::{Files, read_limited};
 use headers::Tokens;
 use notes::Notes;
 use raw::{RawConfig, RawLog};
-use read::{Reader, Setting, Switch, Trail};
+use read::{At, Reader, Setting, Trail};
 use rules::TokenUse;
+use shapes::Switch;
 use source::Source;
 use tree::{MAX_FILE_SIZE, Node};
 
+pub use caution::Caution;
 pub use environment::Environment;
+pub use fault::Fault;
 pub use limits::Limits;
 pub use listen::{ListenAddress, ListenSettings};
-pub use problem::{Caution, ConfigErrors, Fault, Problem, Warning};
+pub use problem::{ConfigErrors, Problem, Warning};
 pub use read::Shown;
 pub use source::{Place, Span};
 
@@ -232,7 +241,7 @@ impl Config {
 }
 
 /// The realm: what a quoted string holds without escapes (RFC 9110 §5.6.4).
-fn realm(raw: &Setting<read::At<String>>, notes: &mut Notes<'_>) -> String {
+fn realm(raw: &Setting<At<String>>, notes: &mut Notes<'_>) -> String {
     let Some(at) = raw.given() else {
         return "gatefort".to_owned();
     };

@@ -1,6 +1,8 @@
 //! What is found while the settings are given their meaning.
 
-use super::problem::{Caution, Fault, Problem, Warning};
+use super::caution::Caution;
+use super::fault::Fault;
+use super::problem::{Problem, Warning};
 use super::read::Spot;
 use super::source::Source;
 

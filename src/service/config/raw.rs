@@ -15,8 +15,9 @@ use crate::gateway::OnUnavailable;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel};
 
 use super::listen::{ListenAddress, read_listener};
-use super::read::{
-    At, Switch, choice, count, duration, list, mapping, names, not_yet, size, switch, text,
+use super::read::{At, mapping};
+use super::shapes::{
+    Named, Switch, choice, count, duration, list, names, not_yet, size, switch, text,
 };
 use super::values::{
     RawAudiences, RawSource, algorithm, audiences, claims, file, jwks, secret, source,
@@ -39,7 +40,7 @@ mapping! {
         /// Which requests pass: the first rule that matches decides, and a request that none matches is denied.
         rules: At<Vec<RawRule>> = list(RawRule::read),
         /// The headers that tell the upstream who is asking: name of the header, path of the claim.
-        identity: At<Vec<(At<String>, At<String>)>> = names(text),
+        identity: At<Vec<Named<At<String>>>> = names(text),
         /// How claim values become header values.
         identity_values: RawIdentityValues = RawIdentityValues::read,
         /// Who decides when no verdict can be reached: `deny` (default: closed whatever the gateway's failure mode says)
@@ -87,7 +88,8 @@ mapping! {
         jwks_file: At<PathBuf> = file,
         /// Its JWK Set itself, as YAML or as JSON text.
         jwks: At<String> = jwks,
-        /// Where its discovery document is looked for, if not at the issuer's own URL.
+        /// Where its discovery document is, if not at the issuer's own URL: the document's URL (with `/.well-known/`
+        /// in its path), or the URL that the well-known path is added to. The document must still name this issuer.
         discovery_url: At<String> = text,
         /// The secret shared with it, for HS256, HS384 and HS512. Better in a file or a variable.
         secret: At<SecretString> = secret,
@@ -113,7 +115,7 @@ mapping! {
         /// Whether its URLs may be `http://` beyond this machine; default `false`,
         /// because whoever sits between can then replace the keys.
         insecure_http: At<Switch> = switch,
-        /// Trust anchors (PEM) instead of the system's.
+        /// Trust anchors (PEM) besides the system's.
         ca_file: At<PathBuf> = file,
         /// Our certificate chain and private key (one PEM file), for an issuer that asks for them.
         client_cert_file: At<PathBuf> = file,
@@ -205,7 +207,7 @@ mapping! {
         /// All of these scopes.
         scopes: At<Vec<At<String>>> = list(text),
         /// Claims by path, each equal to this value, or an array that contains it.
-        claims: At<Vec<(At<String>, At<serde_json::Value>)>> = claims,
+        claims: At<Vec<Named<At<serde_json::Value>>>> = claims,
         /// A CEL expression over `claims` and `request` that must be true.
         when: At<String> = text,
     }

@@ -5,9 +5,10 @@ use crate::domain::policy::{
 };
 use crate::domain::request::Method;
 
+use super::caution::Caution;
+use super::fault::Fault;
 use super::issuers::claim_path;
 use super::notes::Notes;
-use super::problem::{Caution, Fault};
 use super::raw::{RawRequire, RawRule};
 use super::read::{At, Setting, Spot};
 
@@ -89,7 +90,6 @@ fn warn(set: &RuleSet, spots: &[Spot], notes: &mut Notes<'_>) {
 fn access(raw: &RawRule, notes: &mut Notes<'_>) -> Option<Access> {
     match (&raw.allow, &raw.require) {
         (Setting::Bad, _) => None,
-        (Setting::Given(allow), Setting::Absent) => Some(allow.value),
         (Setting::Given(allow), Setting::Given(RawRequire { spot, .. })) => {
             match allow.value {
                 Access::Anyone => notes.error(Fault::RequireForAnyone, spot),
@@ -98,7 +98,7 @@ fn access(raw: &RawRule, notes: &mut Notes<'_>) -> Option<Access> {
             }
             Some(allow.value)
         }
-        (Setting::Given(allow), Setting::Bad) => Some(allow.value),
+        (Setting::Given(allow), Setting::Absent | Setting::Bad) => Some(allow.value),
         (Setting::Absent, Setting::Given(_) | Setting::Bad) => Some(Access::Authenticated),
         (Setting::Absent, Setting::Absent) => {
             notes.error(Fault::RuleSilent, &raw.spot);
@@ -208,7 +208,7 @@ fn requirement(raw: &RawRequire, notes: &mut Notes<'_>) -> Requirement {
         Some(claims) => claims
             .value
             .iter()
-            .filter_map(|(path, value)| Some((claim_path(path, notes)?, value.value.clone())))
+            .filter_map(|claim| Some((claim_path(&claim.name, notes)?, claim.value.value.clone())))
             .collect(),
         None => Vec::new(),
     };

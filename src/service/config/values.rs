@@ -7,8 +7,9 @@ use serde_json::{Map, Number, Value as Json};
 
 use crate::domain::algorithm::Algorithm;
 
-use super::problem::Fault;
-use super::read::{At, Reader, Shown, Trail, list, names, scalar_as, text};
+use super::fault::Fault;
+use super::read::{At, Reader, Shown, Trail};
+use super::shapes::{Named, list, names, scalar_as, text};
 use super::suggest;
 use super::tree::{Node, ScalarKind, Value};
 
@@ -157,12 +158,11 @@ pub(super) fn jwks(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> O
 }
 
 /// Claims by path, at least one.
-#[expect(clippy::type_complexity, reason = "a list of pairs, with places")]
 pub(super) fn claims(
     node: &Node,
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
-) -> Option<At<Vec<(At<String>, At<Json>)>>> {
+) -> Option<At<Vec<Named<At<Json>>>>> {
     if let Value::Map(entries) = &node.value
         && entries.is_empty()
     {

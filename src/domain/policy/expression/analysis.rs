@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::{Context, IdedExpr, Program, Value};
 
+use super::functions::{GLOBAL, MEMBER, Signature, hint};
 use super::input::CREDENTIAL_HEADERS;
 use super::{ENV, Expression, ExpressionError, Position};
 
@@ -41,63 +42,6 @@ pub(super) enum Names {
     /// Any of them.
     All,
 }
-
-/// How a function is called.
-struct Signature {
-    name: &'static str,
-    /// The fewest and the most arguments, without the value that it is called on.
-    arguments: (usize, usize),
-}
-
-const fn signature(name: &'static str, fewest: usize, most: usize) -> Signature {
-    Signature {
-        name,
-        arguments: (fewest, most),
-    }
-}
-
-/// Functions that are called as `f(x)`.
-const GLOBAL: &[Signature] = &[
-    signature("bool", 1, 1),
-    signature("bytes", 1, 1),
-    signature("double", 1, 1),
-    signature("dyn", 1, 1),
-    signature("int", 1, 1),
-    signature("matches", 2, 2),
-    signature("optional.none", 0, 0),
-    signature("optional.of", 1, 1),
-    signature("optional.ofNonZeroValue", 1, 1),
-    signature("size", 1, 1),
-    signature("string", 1, 1),
-    signature("strings.quote", 1, 1),
-    signature("type", 1, 1),
-    signature("uint", 1, 1),
-];
-
-/// Functions that are called on a value, as `x.f(y)`.
-const MEMBER: &[Signature] = &[
-    signature("charAt", 1, 1),
-    signature("contains", 1, 1),
-    signature("endsWith", 1, 1),
-    signature("format", 1, 1),
-    signature("hasValue", 0, 0),
-    signature("indexOf", 1, 2),
-    signature("join", 0, 1),
-    signature("lastIndexOf", 1, 2),
-    signature("lowerAscii", 0, 0),
-    signature("matches", 1, 1),
-    signature("or", 1, 1),
-    signature("orValue", 1, 1),
-    signature("replace", 2, 3),
-    signature("reverse", 0, 0),
-    signature("size", 0, 0),
-    signature("split", 1, 2),
-    signature("startsWith", 1, 1),
-    signature("substring", 1, 2),
-    signature("trim", 0, 0),
-    signature("upperAscii", 0, 0),
-    signature("value", 0, 0),
-];
 
 /// The prefixes of functions that are not values.
 const NAMESPACES: [&str; 2] = ["optional", "strings"];
@@ -276,18 +220,14 @@ impl<'e> Analysis<'e> {
                     self.known(node, GLOBAL, name, count)?;
                 }
             }
-            Some(target) => match &target.expr {
-                Expr::Ident(space)
-                    if NAMESPACES.contains(&space.as_str())
-                        && !self.bound.contains(&space.as_str()) =>
-                {
+            Some(target) => {
+                if let Some(space) = self.namespace(target) {
                     self.known(node, GLOBAL, &format!("{space}.{name}"), count)?;
-                }
-                _ => {
+                } else {
                     self.visit(target, depth)?;
                     self.known(node, MEMBER, name, count)?;
                 }
-            },
+            }
         }
         match (name, call.args.last()) {
             ("matches", Some(pattern)) => self.check_regex(pattern),
@@ -302,11 +242,7 @@ impl<'e> Analysis<'e> {
         name: &str,
         count: usize,
     ) -> Result<(), ExpressionError> {
-        let fits = |function: &&Signature| {
-            let (fewest, most) = function.arguments;
-            function.name == name && (fewest..=most).contains(&count)
-        };
-        if functions.iter().any(|function| fits(&function)) {
+        if functions.iter().any(|function| function.fits(name, count)) {
             return Ok(());
         }
         Err(ExpressionError::UnknownFunction {
@@ -367,6 +303,13 @@ impl<'e> Analysis<'e> {
         Ok(())
     }
 
+    /// The prefix of a function's name, where that is what the function seems to be called on.
+    fn namespace(&self, target: &IdedExpr) -> Option<&'static str> {
+        NAMESPACES
+            .into_iter()
+            .find(|space| self.is_variable(target, space))
+    }
+
     fn is_variable(&self, node: &IdedExpr, name: &str) -> bool {
         matches!(&node.expr, Expr::Ident(ident) if ident == name) && !self.bound.contains(&name)
     }
@@ -406,24 +349,24 @@ impl Names {
 
 /// The map and the member that `x.m`, `x.?m`, `x['m']`, `x[?'m']`, `has(x.m)` and `'m' in x` ask about.
 fn member_of(expr: &Expr) -> Option<(&IdedExpr, &str)> {
-    match expr {
-        Expr::Select(select) => Some((&select.operand, &select.field)),
-        Expr::Call(call) if call.target.is_none() => {
-            let [first, second] = call.args.as_slice() else {
-                return None;
-            };
-            let (map, member) = match call.func_name.as_str() {
-                operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT => (first, second),
-                operators::IN => (second, first),
-                _ => return None,
-            };
-            match &member.expr {
-                Expr::Literal(LiteralValue::String(name)) => Some((map, name.inner())),
-                _ => None,
-            }
-        }
-        _ => None,
+    if let Expr::Select(select) = expr {
+        return Some((&select.operand, &select.field));
     }
+    let Expr::Call(call) = expr else {
+        return None;
+    };
+    let ([first, second], None) = (call.args.as_slice(), &call.target) else {
+        return None;
+    };
+    let (map, member) = match call.func_name.as_str() {
+        operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT => (first, second),
+        operators::IN => (second, first),
+        _ => return None,
+    };
+    let Expr::Literal(LiteralValue::String(name)) = &member.expr else {
+        return None;
+    };
+    Some((map, name.inner()))
 }
 
 fn is_no_condition(expr: &Expr) -> bool {
@@ -435,30 +378,4 @@ fn is_no_condition(expr: &Expr) -> bool {
         }
         Expr::Ident(_) | Expr::Select(_) | Expr::Comprehension(_) => false,
     }
-}
-
-/// How a function of this name is called.
-fn hint(name: &str) -> String {
-    let of =
-        |functions: &'static [Signature]| functions.iter().find(|function| function.name == name);
-    let arguments = |function: &Signature| {
-        let (fewest, most) = function.arguments;
-        let all = ["a", "b", "c"]
-            .into_iter()
-            .take(most)
-            .collect::<Vec<_>>()
-            .join(", ");
-        if fewest < most {
-            format!("{all} (the last may be left out)")
-        } else {
-            all
-        }
-    };
-    let member = of(MEMBER).map(|function| format!("x.{name}({})", arguments(function)));
-    let global = of(GLOBAL).map(|function| format!("{name}({})", arguments(function)));
-    member
-        .into_iter()
-        .chain(global)
-        .collect::<Vec<_>>()
-        .join(", or ")
 }

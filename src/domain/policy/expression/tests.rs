@@ -361,9 +361,19 @@ fn length_depth_and_loops_are_bounded() {
         ExpressionError::TooLong
     );
     assert!(
-        compile(&vec!["claims.a"; 200].join(" || ")).is_ok(),
+        compile(&vec!["claims.a"; 160].join(" || ")).is_ok(),
         "`||` is balanced"
     );
+    let list = |length: usize| format!("claims.a in [{}]", vec!["'a'"; length].join(","));
+    assert!(compile(&list(100)).is_ok());
+    for source in [
+        list(400),
+        "(".repeat(65),
+        vec!["1"; 60].join(" + ") + " == 1",
+    ] {
+        let problem = compile(&source).unwrap_err();
+        assert_eq!(problem, ExpressionError::TooComplex, "{source}");
+    }
     assert!(compile(&format!("{} == 1", vec!["1"; 40].join(" + "))).is_ok());
     assert!(compile("claims.a.exists(x, claims.b.exists(y, x == y))").is_ok());
     assert!(
@@ -378,7 +388,16 @@ fn length_depth_and_loops_are_bounded() {
 
 #[test]
 fn no_text_overflows_the_stack() {
-    // This thread's stack is as small as a worker's.
+    // Half of what the threads of the runtime have.
+    let stack = 1024 * 1024;
+    let tries = std::thread::Builder::new()
+        .stack_size(stack)
+        .spawn(compile_the_nastiest)
+        .unwrap();
+    tries.join().unwrap();
+}
+
+fn compile_the_nastiest() {
     let nested = |open: &str, middle: &str, close: &str, count: usize| {
         format!("{}{middle}{}", open.repeat(count), close.repeat(count))
     };

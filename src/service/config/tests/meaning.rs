@@ -10,7 +10,7 @@ use crate::domain::algorithm::{Algorithm, AlgorithmSet};
 use crate::domain::claims::{Audiences, ClaimPath, Profile, TokenType};
 use crate::domain::policy::Access;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel};
-use crate::verify::settings::{HttpSettings, KeySource, RefreshSettings};
+use crate::verify::settings::{HttpSettings, KeySource, PlainHttp, RefreshSettings};
 
 fn tcp(address: &str) -> Option<ListenAddress> {
     Some(ListenAddress::Tcp(address.parse::<SocketAddr>().unwrap()))
@@ -125,6 +125,7 @@ fn a_file_that_says_everything_means_it() {
     );
     assert!(generic.optional);
     assert!(generic.http.proxy_from_env);
+    assert_eq!(generic.http.plain_http, PlainHttp::Anywhere);
     assert_eq!(generic.http.connect_timeout, Duration::from_secs(2));
     assert_eq!(generic.http.timeout, Duration::from_secs(8));
     assert_eq!(generic.refresh.min_lifetime, Duration::from_secs(30));
