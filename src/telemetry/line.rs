@@ -102,7 +102,7 @@ impl Line {
 pub(super) struct Truth(pub(super) bool);
 
 /// The wall-clock time as RFC 3339 in UTC, with microseconds.
-pub(super) fn timestamp() -> String {
+pub fn timestamp() -> String {
     let mut text = String::with_capacity(32);
     let _infallible = SystemTime.format_time(&mut Writer::new(&mut text));
     text
