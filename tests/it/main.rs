@@ -9,7 +9,8 @@
 mod support;
 
 #[cfg(test)]
-mod tidy;
-
-#[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod tidy;

@@ -259,6 +259,22 @@ fn an_unusable_key_is_reported_and_the_others_work() {
 }
 
 #[test]
+fn coordinates_have_the_curves_length_each() {
+    use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+    let key = ec(Algorithm::Es256);
+    let decode = |name: &str| {
+        let text = key[name].as_str().unwrap();
+        BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
+    };
+    let point = [decode("x"), decode("y")].concat();
+    for split in [31, 33] {
+        let (x, y) = point.split_at(split);
+        let shifted = with(key.clone(), &json!({"x": encode(x), "y": encode(y)}));
+        assert_eq!(set(&[shifted]).1[0].reason, KeyError::Point);
+    }
+}
+
+#[test]
 fn a_skipped_key_is_shown_with_its_kid_escaped() {
     let key = with(
         ec(Algorithm::Es256),

@@ -43,7 +43,7 @@ pub(super) struct Curve {
 
 enum Verifier {
     Public(ParsedPublicKey),
-    /// Boxed: the state of a MAC is twenty times the size of a pointer to a public key.
+    /// Boxed: the state of a MAC is far larger than the handle of a public key.
     Secret(Box<hmac::Key>),
 }
 
