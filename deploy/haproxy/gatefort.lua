@@ -56,7 +56,8 @@ core.register_action("gatefort", { "http-req" }, function(txn, url, identity)
     -- The original request, in the only words that /forward-auth listens to. haproxy.cfg has deleted the client's.
     headers["x-forwarded-method"] = { txn.sf:method() }
     headers["x-forwarded-proto"] = { txn.sf:ssl_fc() == 1 and "https" or "http" }
-    headers["x-forwarded-host"] = { txn.sf:req_hdr("host") }
+    -- `fhdr` is the whole value: `hdr` would be what follows the last comma, and another host than the application sees.
+    headers["x-forwarded-host"] = { txn.sf:req_fhdr("host") }
     headers["x-forwarded-uri"] = { txn.sf:pathq() }
     headers["x-forwarded-for"] = { txn.sf:src() }
 

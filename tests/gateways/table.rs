@@ -195,7 +195,7 @@ fn judged_is_seen(runs: &[Run], log: &str) -> Vec<String> {
             continue;
         };
         if decision["verdict"] == "allow" {
-            let field = |name: &str| decision[name].as_str().unwrap_or("").to_owned();
+            let field = |name: &str| shortened(decision[name].as_str().unwrap_or(""));
             let judged = ["door", "method", "host", "path"].map(field);
             *balance.entry(judged).or_default() += 1;
         }
@@ -209,7 +209,7 @@ fn judged_is_seen(runs: &[Run], log: &str) -> Vec<String> {
                 |host| host.as_str().to_owned(),
             );
             let path = path(target).unwrap_or_else(|| format!("(ambiguous) {target}"));
-            let seen = [door(run.kind).to_owned(), method.to_owned(), host, path];
+            let seen = [door(run.kind), method, &host, &path].map(shortened);
             *balance.entry(seen).or_default() -= 1;
         }
     }
@@ -220,6 +220,11 @@ fn judged_is_seen(runs: &[Run], log: &str) -> Vec<String> {
             format!("{request:?}: allowed {difference} times more than an upstream got it")
         })
         .collect()
+}
+
+/// A field as far as it is compared: the decision log cuts long paths.
+fn shortened(field: &str) -> String {
+    field.chars().take(200).collect()
 }
 
 /// The decision log's name of the door that a gateway asks at.
