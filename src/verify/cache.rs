@@ -274,11 +274,6 @@ impl KeyCache {
         next_start: Instant,
         due: Instant,
     ) {
-        if outcome.is_err() {
-            // What the issuer said before is no answer any more.
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.clear();
-        }
         self.progress.send_modify(|progress| {
             progress.finished = progress.started;
             progress.last_error = outcome.err();
