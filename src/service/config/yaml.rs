@@ -58,12 +58,14 @@ pub(super) fn syntax_problem(error: &serde_saphyr::Error, source: &mut Source) -
     for secret in perhaps_secret(source.text()) {
         source.hide(secret);
     }
-    let mut message = match error.without_snippet() {
-        serde_saphyr::Error::Budget {
-            breach: BudgetBreach::Documents { .. },
-            ..
-        } => "a file holds one configuration: remove this `---` or what follows it".to_owned(),
-        other => one_line(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter)),
+    let mut message = if let serde_saphyr::Error::Budget {
+        breach: BudgetBreach::Documents { .. },
+        ..
+    } = error.without_snippet()
+    {
+        "a file holds one configuration: remove this `---` or what follows it".to_owned()
+    } else {
+        one_line(&error.render_with_formatter(&serde_saphyr::UserMessageFormatter))
     };
     let line = source
         .text()
