@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Written>, serde_saphyr::Error> 
 }
 
 /// How YAML is read: 1.2 booleans only (`off` and `yes` are text), and budgets that a configuration
-/// of [`MAX_FILE_SIZE`] stays within while a file of nested aliases does not.
+/// of the largest size stays within while a file of nested aliases does not.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
