@@ -39,7 +39,7 @@ pub enum FetchError {
     /// The answer points elsewhere; redirects are not followed.
     #[error("the answer is a redirect, which is not followed")]
     Redirect,
-    /// The body is longer than [`super::fetch::MAX_BODY`].
+    /// The body is longer than one mebibyte.
     #[error("the body is too large")]
     TooLarge,
     /// The URL is `http://` off loopback, or has another scheme.
@@ -117,6 +117,7 @@ fn key_set_code(error: &KeySetError) -> &'static str {
 const fn status_code(status: u16) -> &'static str {
     match status {
         204 => "status_204",
+        304 => "status_304",
         400 => "status_400",
         401 => "status_401",
         403 => "status_403",

@@ -238,7 +238,7 @@ mod tests {
         let sample = config(&places());
         let config = Config::parse(&sample, Path::new("dev"), &Environment::Process).unwrap();
         assert_eq!(config.issuers.len(), 1);
-        assert_eq!(config.rules.len(), 4);
+        assert_eq!(config.rules.iter().count(), 4);
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     }
 
