@@ -1,16 +1,14 @@
 //! Every case through every gateway: the real programs, with the files of `deploy/`, before a real Gatefort.
 //!
 //! A gateway that is not installed fails its tests; `tests/run` installs them all.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says what it expects by failing"
-)]
 
+#[cfg(test)]
 mod closed;
+
+#[cfg(test)]
 mod table;
 
+#[cfg(test)]
 #[path = "../support"]
 #[expect(
     dead_code,
