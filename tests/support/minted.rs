@@ -340,6 +340,10 @@ impl Minted {
             "kid_path",
             &json!({ "alg": "ES256", "kid": "../../etc/passwd\0' or 1=1" }),
         );
+        self.es256_header(
+            "kid_control",
+            &json!({ "alg": "ES256", "kid": "es256\0\r\n" }),
+        );
         self.es256_header("kid_number", &json!({ "alg": "ES256", "kid": 7 }));
         self.es256_header(
             "kid_long",

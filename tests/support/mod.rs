@@ -1,6 +1,13 @@
-//! What tests share: tokens, issuers, gateways' stand-ins.
+//! What tests share: the table of cases, tokens, issuers, servers and gateways.
 
 pub(crate) mod cases;
+pub(crate) mod echo;
+pub(crate) mod gateway;
+pub(crate) mod grpc;
 pub(crate) mod issuer;
 pub(crate) mod minted;
+pub(crate) mod process;
+pub(crate) mod raw;
+pub(crate) mod server;
 pub(crate) mod tokens;
+pub(crate) mod tools;
