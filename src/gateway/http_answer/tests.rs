@@ -137,7 +137,9 @@ fn outages() {
     for door in HTTP_DOORS {
         let closed = match door {
             Door::ExtAuthz => expected(403, "Forbidden"),
-            _ => expected(503, "Service Unavailable"),
+            Door::EnvoyGrpc | Door::AuthRequest | Door::AuthRequestUrl | Door::ForwardAuth => {
+                expected(503, "Service Unavailable")
+            }
         };
         assert_eq!(golden(&decision, door, OnUnavailable::Deny), closed);
         assert_eq!(

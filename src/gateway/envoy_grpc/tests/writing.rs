@@ -8,7 +8,7 @@ use prost_types::{ListValue, Struct};
 
 use super::*;
 use crate::authorizer::{Decision, Grant};
-use crate::domain::claims::Principal;
+use crate::domain::claims::fixture;
 use crate::domain::identity::Identity;
 use crate::domain::policy::RuleId;
 use crate::domain::reason::{Denial, OutageReason};
@@ -142,8 +142,8 @@ fn metadata_of_a_principal() {
         "scope": "orders:read orders:write",
         "salary": 1,
     });
-    let principal = Arc::new(Principal::for_test(claims));
-    let issuer = principal.issuer().to_string();
+    let rules = fixture::rules("https://issuer.example");
+    let principal = Arc::new(fixture::principal(rules, claims));
     let [name, email] = NAMES;
     let identity = Identity {
         headers: vec![(name, Some(Value::from_static("ann"))), (email, None)],
@@ -154,7 +154,7 @@ fn metadata_of_a_principal() {
     let metadata = answer.dynamic_metadata.unwrap().encode_to_vec();
     let expected = object([
         ("rule", Kind::NumberValue(3.0)),
-        ("iss", text(&issuer)),
+        ("iss", text("https://issuer.example")),
         ("sub", text("ann")),
         ("roles", list(["admin", "user"])),
         ("scopes", list(["orders:read", "orders:write"])),
