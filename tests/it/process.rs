@@ -385,6 +385,51 @@ fn words(line: &str, variables: &[(String, String)]) -> Vec<String> {
     words
 }
 
+/// Does what a `grpcurl` line would, and expects alice to pass.
+fn grpcurl_is_allowed(words: &[String]) {
+    use envoy_types::pb::envoy::service::auth::v3 as auth;
+
+    let (message, address) = (&words[3], &words[4]);
+    assert_eq!(words[5], "envoy.service.auth.v3.Authorization/Check");
+    let message: Value = serde_json::from_str(message).unwrap();
+    let http = &message["attributes"]["request"]["http"];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let request = auth::attribute_context::HttpRequest {
+        method: text(&http["method"]),
+        host: text(&http["host"]),
+        path: text(&http["path"]),
+        headers: http["headers"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+        ..Default::default()
+    };
+    let check = auth::CheckRequest {
+        attributes: Some(auth::AttributeContext {
+            request: Some(auth::attribute_context::Request {
+                http: Some(request),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+    };
+    let answer = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut client =
+            auth::authorization_client::AuthorizationClient::connect(format!("http://{address}"))
+                .await
+                .unwrap();
+        client.check(check).await.unwrap().into_inner()
+    });
+    assert_eq!(answer.status.as_ref().map(|status| status.code), Some(0));
+    let shown = format!("{answer:?}");
+    assert!(
+        shown.contains("x-auth-user") && shown.contains("alice"),
+        "{shown}"
+    );
+}
+
 #[test]
 fn dev_answers_every_line_that_it_prints_as_it_says() {
     let mut command = gatefort();
@@ -446,6 +491,11 @@ fn dev_answers_every_line_that_it_prints_as_it_says() {
         asked += 1;
     }
     assert_eq!(asked, 8, "{}", lines.join("\n"));
+    let grpcurl = lines
+        .iter()
+        .find(|line| line.starts_with("grpcurl "))
+        .unwrap();
+    grpcurl_is_allowed(&words(grpcurl, &variables));
     process.signal("INT");
     assert_eq!(process.exit().code(), Some(0));
 }
