@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::domain::claims::fixture;
 use crate::domain::request::{Headers, Host, Method, RequestPath};
 
 fn identity(names: &[&str]) -> IdentityHeaders {
@@ -170,8 +171,9 @@ fn every_header_is_there_with_a_value_or_without() {
             })
             .collect()
     };
-    let ann =
-        Principal::for_test(json!({"sub": "ann", "email": null, "realm": {"roles": ["a", "b"]}}));
+    let ann = fixture::principal_with(
+        json!({"sub": "ann", "email": null, "realm": {"roles": ["a", "b"]}}),
+    );
     let row = |name: &str, value: Option<&str>| (name.to_owned(), value.map(ToOwned::to_owned));
     assert_eq!(
         shown(Some(&ann)),
@@ -194,7 +196,7 @@ fn every_header_is_there_with_a_value_or_without() {
 #[test]
 fn an_unsafe_claim_denies() {
     let identity = identity(&["x-auth-user"]);
-    let mallory = Principal::for_test(json!({"sub": "a\r\nX-Auth-Roles: admin"}));
+    let mallory = fixture::principal_with(json!({"sub": "a\r\nX-Auth-Roles: admin"}));
     assert_eq!(
         identity.values(Some(&mallory)),
         Err(DenyReason::IdentityUnsafe)

@@ -136,11 +136,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::claims::fixture;
     use crate::domain::policy::tests::request;
 
     fn check(requirement: &Requirement, claims: Value) -> Result<(), Denial> {
         requirement.check(
-            &Principal::for_test(claims),
+            &fixture::principal_with(claims),
             &request("GET", "a.example", "/"),
         )
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::domain::claims::fixture;
 use crate::domain::reason::DenyReason;
 use crate::domain::request::{HeaderRemoval, Headers, Host, Method, RequestPath};
 
@@ -112,7 +113,7 @@ fn rules_have_labels_and_numbers() {
 fn admitting_is_asking_the_requirement() {
     let mut rule = rule(&[], &[], "/**");
     let request = request("GET", "a", "/");
-    let ann = Principal::for_test(json!({"sub": "ann", "roles": ["user"]}));
+    let ann = fixture::principal_with(json!({"sub": "ann", "roles": ["user"]}));
     assert_eq!(rule.admit(&ann, &request), Ok(()));
     rule.require = Requirement::new(vec!["admin".into()], vec![], vec![], None);
     assert_eq!(

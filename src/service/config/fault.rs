@@ -176,6 +176,8 @@ findings! {
         } => "issuer_twice", "this issuer is already on line {first_line}: one `iss` has one set of keys and rules";
         /// No word about audiences.
         AudiencesMissing => "audiences_missing", "the key `audiences` is missing: write the audiences that are meant for you, as in audiences: [orders], or `audiences: any` to take tokens meant for anybody";
+        /// A word for all audiences among audiences.
+        AudienceWildcard => "audience_wildcard", "an audience is one exact name: write `audiences: any`, without brackets, to take tokens meant for anybody";
         /// Audiences where tokens have none.
         AudiencesUseless => "audiences_useless", "AuthFort's tokens name no audience, so that none would pass: remove `audiences`, or the profile";
         /// More than one source of keys.

@@ -124,8 +124,8 @@ pub(super) fn source(
         return Some(KeySource::File(files.resolve(&at.value)));
     }
     if let Some(at) = raw.jwks.given() {
-        check_jwks(at.value.as_bytes(), at, notes);
-        return Some(KeySource::Inline(at.value.clone()));
+        check_jwks(at.value.expose_secret().as_bytes(), at, notes);
+        return Some(KeySource::Inline(at.value.expose_secret().to_owned()));
     }
     if let Some(at) = raw.discovery_url.given() {
         return fetched(at, raw, notes).map(KeySource::Discovery);

@@ -58,7 +58,6 @@ pub use read::Shown;
 pub use source::{Place, Span};
 
 /// What is meant: everything that the process is built from.
-#[derive(Debug)]
 pub struct Config {
     /// Where the process listens.
     pub listen: ListenSettings,
@@ -237,6 +236,31 @@ impl Config {
             log: log(&raw.log),
             warnings: Vec::new(),
         })
+    }
+}
+
+impl std::fmt::Debug for Config {
+    /// Issuers by name: where their keys come from may hold a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let issuers: Vec<&str> = self
+            .issuers
+            .iter()
+            .map(|issuer| &*issuer.rules.issuer)
+            .collect();
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("rules", &self.rules)
+            .field("token_sources", &self.token_sources)
+            .field("max_token_size", &self.max_token_size)
+            .field("identity", &self.identity)
+            .field("issuers", &issuers)
+            .field("deadline", &self.deadline)
+            .field("answers", &self.answers)
+            .field("drain_timeout", &self.drain_timeout)
+            .field("limits", &self.limits)
+            .field("log", &self.log)
+            .field("warnings", &self.warnings)
+            .finish()
     }
 }
 

@@ -87,7 +87,7 @@ mapping! {
         /// A file with its JWK Set; read again when it changes.
         jwks_file: At<PathBuf> = file,
         /// Its JWK Set itself, as YAML or as JSON text.
-        jwks: At<String> = jwks,
+        jwks: At<SecretString> = jwks,
         /// Where its discovery document is, if not at the issuer's own URL: the document's URL (with `/.well-known/`
         /// in its path), or the URL that the well-known path is added to. The document must still name this issuer.
         discovery_url: At<String> = text,

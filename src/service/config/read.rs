@@ -183,10 +183,10 @@ impl<'s> Reader<'s> {
         self.problems.push(Problem::new(fault, place));
     }
 
-    /// Notes that a value is of another kind; nothing where that is noted already.
+    /// Notes that a value is of another kind, or why it has none.
     pub(super) fn note_kind(&mut self, expected: &'static str, node: &Node, trail: &Trail<'_>) {
         match node.value {
-            Value::Unknown => {}
+            Value::Unknown(ref fault) => self.note(fault.clone(), node.span, trail),
             Value::Null => self.note(Fault::NoValue { expected }, node.span, trail),
             Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
                 let found = node.kind();

@@ -26,8 +26,8 @@ pub(super) enum Value {
     List(Vec<Node>),
     /// Keys and values in order; a repeated key is there more than once.
     Map(Vec<Entry>),
-    /// A value whose variables could not be replaced: the problem is noted, the value unknown.
-    Unknown,
+    /// A value whose variables cannot be replaced; whoever reads it notes why.
+    Unknown(Fault),
 }
 
 /// A single value, as text.
@@ -76,15 +76,8 @@ impl Node {
         }
         match yaml::parse(source.text()) {
             Ok(Some(written)) => {
-                let mut faults = Vec::new();
-                let node = written.into_node(source, environment, false, &mut faults);
-                // Only now are all secrets of the file known to the source.
-                problems.extend(
-                    faults
-                        .into_iter()
-                        .map(|(fault, span)| Problem::new(fault, source.place(span, ""))),
-                );
-                Some(node)
+                // Its values are looked at later, when all secrets of the file are known to the source.
+                Some(written.into_node(source, environment, Shown::Openly))
             }
             Ok(None) => {
                 problems.push(Problem::new(Fault::FileEmpty, source.whole("")));
@@ -108,31 +101,23 @@ impl Node {
             },
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
-            Value::Unknown => "an unknown value",
+            Value::Unknown(_) => "an unknown value",
         }
     }
 }
 
-/// Whether the value of this key is a secret: ours, and the private members of a JWK
-/// (RFC 7518 §6.2.2, §6.3.2, §6.4.1), which do not belong here but may be pasted.
-fn holds_secret(key: &str) -> bool {
-    matches!(
-        key,
-        "secret" | "k" | "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth"
-    )
+/// Whether a value may stand in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Openly,
+    Never,
 }
 
 impl Written {
-    fn into_node(
-        self,
-        source: &mut Source,
-        environment: &Environment,
-        secret: bool,
-        faults: &mut Vec<(Fault, Span)>,
-    ) -> Node {
+    fn into_node(self, source: &mut Source, environment: &Environment, shown: Shown) -> Node {
         // An alias is shown where its anchor stands: that is the text to mend.
         let span = Span::from(&self.0.defined);
-        if secret {
+        if shown == Shown::Never {
             source.hide(span);
         }
         let value = match self.0.value {
@@ -161,15 +146,12 @@ impl Written {
                         substituted: expansion.substituted,
                     })
                 }
-                Err(fault) => {
-                    faults.push((fault, span));
-                    Value::Unknown
-                }
+                Err(fault) => Value::Unknown(fault),
             },
             Untyped::List(items) => Value::List(
                 items
                     .into_iter()
-                    .map(|item| item.into_node(source, environment, secret, faults))
+                    .map(|item| item.into_node(source, environment, shown))
                     .collect(),
             ),
             Untyped::Map(entries) => Value::Map(
@@ -177,13 +159,16 @@ impl Written {
                     .into_iter()
                     .map(|(key, value)| {
                         let key_span = Span::from(&key.defined);
-                        if secret {
+                        let mut shown = shown;
+                        if shown == Shown::Never {
                             source.hide(key_span);
+                        } else if matches!(key.value.as_str(), "secret" | "jwks") {
+                            // A key set is public, or should be: one with private keys may be pasted.
+                            shown = Shown::Never;
                         }
-                        let secret = secret || holds_secret(&key.value);
                         Entry {
                             key_span,
-                            value: value.into_node(source, environment, secret, faults),
+                            value: value.into_node(source, environment, shown),
                             key: key.value,
                         }
                     })
@@ -233,7 +218,7 @@ mod tests {
         let at = format!("{}:{}", node.span.line, node.span.column);
         match &node.value {
             Value::Null => format!("null@{at}"),
-            Value::Unknown => format!("?@{at}"),
+            Value::Unknown(_) => format!("?@{at}"),
             Value::Scalar(scalar) => format!("{:?} {:?}@{at}", scalar.kind, scalar.text),
             Value::List(items) => format!("{:?}", items.iter().map(outline).collect::<Vec<_>>()),
             Value::Map(entries) => entries

@@ -46,6 +46,12 @@ pub(super) fn audiences(
         });
     }
     let read = list(text)(node, trail, reader)?;
+    for name in &read.value {
+        // Both mean "all" to whoever writes them, and are audiences like any other to us.
+        if matches!(name.value.as_str(), "any" | "*") {
+            reader.note(Fault::AudienceWildcard, name.spot.span, trail);
+        }
+    }
     Some(At {
         value: RawAudiences::OneOf(read.value),
         spot: read.spot,
@@ -137,20 +143,24 @@ pub(super) fn source(
     })
 }
 
-/// A JWK Set as YAML or as JSON text; the result is JSON text.
-pub(super) fn jwks(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<At<String>> {
+/// A JWK Set as YAML or as JSON text; the result is JSON text, kept as a secret in case that it holds one.
+pub(super) fn jwks(
+    node: &Node,
+    trail: &Trail<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<At<SecretString>> {
     const EXPECTED: &str = "a JWK Set: a mapping with the key `keys`, or its JSON text";
     match &node.value {
         Value::Map(_) => {
             let json = json(node, trail, reader)?;
             Some(At {
-                value: json.to_string(),
+                value: SecretString::from(json.to_string()),
                 spot: trail.spot(node.span),
                 substituted: false,
             })
         }
-        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text => text(node, trail, reader),
-        Value::Scalar(_) | Value::Null | Value::List(_) | Value::Unknown => {
+        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text => secret(node, trail, reader),
+        Value::Scalar(_) | Value::Null | Value::List(_) | Value::Unknown(_) => {
             reader.note_kind(EXPECTED, node, trail);
             None
         }
@@ -190,7 +200,10 @@ fn claim_value(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Optio
 /// The JSON that a value stands for.
 fn json(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<Json> {
     match &node.value {
-        Value::Unknown => None,
+        Value::Unknown(_) => {
+            reader.note_kind("a value", node, trail);
+            None
+        }
         Value::Null => Some(Json::Null),
         Value::Scalar(scalar) => match scalar.kind {
             ScalarKind::Bool => Some(Json::Bool(scalar.text == "true")),

@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Written>, serde_saphyr::Error> 
 }
 
 /// How YAML is read: 1.2 booleans only (`off` and `yes` are text), and budgets that a configuration
-/// of [`MAX_FILE_SIZE`] stays within while a file of nested aliases does not.
+/// of the largest size stays within while a file of nested aliases does not.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -58,12 +58,14 @@ pub(super) fn syntax_problem(error: &serde_saphyr::Error, source: &mut Source) -
     for secret in perhaps_secret(source.text()) {
         source.hide(secret);
     }
-    let mut message = match error.without_snippet() {
-        serde_saphyr::Error::Budget {
-            breach: BudgetBreach::Documents { .. },
-            ..
-        } => "a file holds one configuration: remove this `---` or what follows it".to_owned(),
-        other => one_line(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter)),
+    let mut message = if let serde_saphyr::Error::Budget {
+        breach: BudgetBreach::Documents { .. },
+        ..
+    } = error.without_snippet()
+    {
+        "a file holds one configuration: remove this `---` or what follows it".to_owned()
+    } else {
+        one_line(&error.render_with_formatter(&serde_saphyr::UserMessageFormatter))
     };
     let line = source
         .text()

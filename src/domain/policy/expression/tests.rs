@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::analysis::Names;
 use super::*;
+use crate::domain::claims::fixture;
 use crate::domain::policy::tests::request;
 use crate::domain::request::Headers;
 
@@ -31,7 +32,7 @@ fn check(source: &str) -> Result<(), DenyReason> {
     request.client = Some(IpAddr::from([192, 0, 2, 7]));
     Expression::compile(source)
         .unwrap()
-        .check(&Principal::for_test(claims()), &request)
+        .check(&fixture::principal_with(claims()), &request)
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn true_holds_false_does_not_and_anything_else_is_an_error() {
 fn a_header_that_is_not_text_is_an_error_where_it_is_read() {
     let mut request = request("GET", "a", "/");
     request.headers = Headers::new(vec![("x-blocked", b"\xff"), ("x-ok", b"1")]);
-    let ann = Principal::for_test(claims());
+    let ann = fixture::principal_with(claims());
     for (source, verdict) in [
         (
             "!('x-blocked' in request.headers)",
@@ -430,7 +431,10 @@ fn compile_the_nastiest() {
             "{".repeat(count),
         ] {
             if let Ok(expression) = Expression::compile(&source) {
-                let _ = expression.check(&Principal::for_test(claims()), &request("GET", "a", "/"));
+                let _ = expression.check(
+                    &fixture::principal_with(claims()),
+                    &request("GET", "a", "/"),
+                );
             }
         }
     }
@@ -453,7 +457,7 @@ proptest! {
         source in "[ -~é]{0,24}|(claims|request|\\.|sub|path|\\[|\\]|\\(|\\)|'| == | && |!|in|has|exists|,|x|1){0,10}",
     ) {
         if let Ok(expression) = Expression::compile(&source) {
-            let _ = expression.check(&Principal::for_test(claims()), &request("GET", "a", "/"));
+            let _ = expression.check(&fixture::principal_with(claims()), &request("GET", "a", "/"));
         }
     }
 }

@@ -232,6 +232,18 @@ fn neither_debug_nor_display_of_a_configuration_shows_a_secret() {
 }
 
 #[test]
+fn line_breaks_and_a_byte_order_mark_of_windows_are_read() {
+    let text = format!("\u{feff}{}", GOOD.replace('\n', "\r\n"));
+    assert_eq!(good(&text).issuers.len(), 1);
+    let errors = bad(&format!("{text}reelm: x\r\n"));
+    let shown = errors.to_string();
+    assert!(
+        shown.contains(":7:1  (reelm)\n   |\n 7 | reelm: x\n   | ^^^^^\n"),
+        "{shown:?}"
+    );
+}
+
+#[test]
 fn a_configuration_that_lets_everyone_in_needs_no_issuer() {
     let config = good("rules:\n  - {path: /health, allow: anyone}\n");
     assert!(config.issuers.is_empty());
