@@ -30,9 +30,8 @@ use text::Places;
 pub(super) enum DevError {
     /// An address that others could reach.
     #[error(
-        "--{option} {address}: `gatefort dev` listens on loopback only (127.0.0.0/8 or [::1]), \
-         because anyone who reaches its issuer can read its tokens' keys and anyone who reaches it \
-         has its sample rules"
+        "--{option} {address}: `gatefort dev` listens on loopback only (127.0.0.0/8 or [::1]): \
+         its issuer, tokens and rules are samples that nobody else should reach"
     )]
     NotLoopback {
         /// The option.
