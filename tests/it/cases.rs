@@ -125,7 +125,7 @@ fn pairs(identity: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 /// All mismatches in one report.
-fn report<T: Debug + PartialEq>(answers: Vec<(String, T, T)>) {
+fn report<T: Debug + PartialEq>(answers: &[(String, T, T)]) {
     let mismatches: Vec<String> = answers
         .iter()
         .filter(|(_, seen, wanted)| seen != wanted)
@@ -182,7 +182,7 @@ async fn every_row_against_decide() {
         ));
     }
     stop.cancel();
-    report(answers);
+    report(&answers);
 }
 
 fn context<'c>(
@@ -353,7 +353,7 @@ fn every_row_over_every_http_door() {
     everything_answered.push_str(&String::from_utf8_lossy(&status.body));
     everything_answered.push_str(&server.stop());
     no_token_in(&fixture, &everything_answered);
-    report(answers);
+    report(&answers);
 }
 
 /// What an Allow says: every identity header, empty where there is no value.
@@ -410,7 +410,7 @@ async fn every_row_over_the_grpc_door() {
             ));
         }
     }
-    report(answers);
+    report(&answers);
 }
 
 /// The wire table's row for Envoy over gRPC.

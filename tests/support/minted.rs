@@ -338,7 +338,7 @@ impl Minted {
         self.es256_header("kid_missing", &json!({ "alg": "ES256" }));
         self.es256_header(
             "kid_path",
-            &json!({ "alg": "ES256", "kid": "../../etc/passwd\0' or 1=1" }),
+            &json!({ "alg": "ES256", "kid": "../../etc/passwd' or 1=1" }),
         );
         self.es256_header(
             "kid_control",
