@@ -9,6 +9,9 @@ mod closed;
 mod deploy;
 
 #[cfg(test)]
+mod readme;
+
+#[cfg(test)]
 mod table;
 
 #[cfg(test)]
@@ -24,6 +27,7 @@ mod support {
     pub(crate) mod minted;
     pub(crate) mod process;
     pub(crate) mod raw;
+    pub(crate) mod readme;
     pub(crate) mod server;
     pub(crate) mod tokens;
     pub(crate) mod tools;

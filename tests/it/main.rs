@@ -13,4 +13,6 @@ mod cases;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod tidy;

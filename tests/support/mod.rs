@@ -8,6 +8,7 @@ pub(crate) mod issuer;
 pub(crate) mod minted;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod readme;
 pub(crate) mod server;
 pub(crate) mod tokens;
 pub(crate) mod tools;
