@@ -9,6 +9,8 @@
 mod support;
 
 #[cfg(test)]
+mod authorizer;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod process;
