@@ -1,5 +1,11 @@
-//! The hermetic test binary: everything here runs on loopback, with nothing installed.
+//! The test binary that runs on loopback alone.
+//!
+//! `authfort` and `oidc` need the issuers that `tests/run` installs; the rest needs nothing.
 
+#[cfg(test)]
+mod authfort;
+#[cfg(test)]
+mod oidc;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(

@@ -1,4 +1,8 @@
 //! What tests share: tokens, issuers, gateways' stand-ins.
 
+pub(crate) mod authfort;
+pub(crate) mod gatefort;
 pub(crate) mod issuer;
+pub(crate) mod launched;
+pub(crate) mod oidc;
 pub(crate) mod tokens;

@@ -1,0 +1,160 @@
+//! A real AuthFort server as issuer of the real program, at every door.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::authfort::AuthFort;
+use crate::support::gatefort::{Door, Gatefort};
+
+/// How soon a new key is accepted although the issuer says `max-age=3600`.
+const ROTATION_SERVED_WITHIN: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_is_worth_its_identity_at_every_door() {
+    let issuer = AuthFort::start(&[]);
+    let ann = issuer.sign_up("ann@example.com").await;
+    let server = Gatefort::start(&configuration(&issuer)).await;
+
+    // The token of the sign-up itself carries no role yet.
+    for door in Door::ALL {
+        let answer = server.ask(door, "/orders", Some(&ann.access_token)).await;
+        assert_eq!(answer.status, 200, "{door:?}: {answer:?}");
+        assert_eq!(answer.header("x-auth-user"), ann.user_id, "{door:?}");
+        assert_eq!(answer.header("x-auth-email"), "ann@example.com", "{door:?}");
+        assert_eq!(answer.header("x-auth-roles"), "", "{door:?}");
+        let admin = server
+            .ask(door, "/admin/users", Some(&ann.access_token))
+            .await;
+        assert_eq!(
+            (admin.status, admin.code().as_str()),
+            (403, "roles_missing"),
+            "{door:?}"
+        );
+    }
+
+    let role = json!({"user_id": ann.user_id, "role": "admin"});
+    issuer.control("add-role", &role).await;
+    let admin = issuer.log_in("ann@example.com").await;
+    for door in Door::ALL {
+        let answer = server
+            .ask(door, "/admin/users", Some(&admin.access_token))
+            .await;
+        assert_eq!(answer.status, 200, "{door:?}: {answer:?}");
+        assert_eq!(answer.header("x-auth-roles"), "admin", "{door:?}");
+        let nobody = server.ask(door, "/orders", None).await;
+        assert_eq!(
+            (nobody.status, nobody.code().as_str()),
+            (401, "token_missing"),
+            "{door:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_is_served_at_once_and_the_old_token_keeps_passing() {
+    let issuer = AuthFort::start(&[]);
+    let before = issuer.sign_up("ann@example.com").await;
+    let server = Gatefort::start(&configuration(&issuer)).await;
+    assert_allowed(&server, &before.access_token).await;
+
+    issuer.rotate_key().await;
+    let after = issuer.log_in("ann@example.com").await;
+    let rotated = Instant::now();
+    assert_eq!(
+        server
+            .ask(Door::AuthRequest, "/orders", Some(&after.access_token))
+            .await
+            .status,
+        200,
+        "the very first request with the new key: {}",
+        server.log()
+    );
+    let took = rotated.elapsed();
+    assert!(took < ROTATION_SERVED_WITHIN, "took {took:?}");
+    assert_allowed(&server, &after.access_token).await;
+    assert_allowed(&server, &before.access_token).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_banned_users_token_passes_until_it_expires() {
+    let issuer = AuthFort::start(&[]);
+    let ann = issuer.sign_up("ann@example.com").await;
+    let server = Gatefort::start(&configuration(&issuer)).await;
+    issuer
+        .control("ban", &json!({"user_id": ann.user_id}))
+        .await;
+    // The keys alone cannot tell; the README says so.
+    assert_allowed(&server, &ann.access_token).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_other_two_tokens_are_refused() {
+    let issuer = AuthFort::start(&[]);
+    let ann = issuer.sign_up("ann@example.com").await;
+    let server = Gatefort::start(&configuration(&issuer)).await;
+
+    issuer
+        .control("enable-mfa", &json!({"user_id": ann.user_id}))
+        .await;
+    let challenge = issuer.mfa_challenge("ann@example.com").await;
+    let state = issuer.oauth_state().await;
+    for token in [challenge, state] {
+        for door in Door::ALL {
+            let answer = server.ask(door, "/orders", Some(&token)).await;
+            assert_eq!(answer.status, 401, "{door:?}: {answer:?}");
+            assert!(
+                answer.header("www-authenticate").contains("invalid_token"),
+                "{door:?}: {answer:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_issuer_costs_nobody_anything() {
+    let mut issuer = AuthFort::start(&[]);
+    let ann = issuer.sign_up("ann@example.com").await;
+    let server = Gatefort::start(&configuration(&issuer)).await;
+    assert_allowed(&server, &ann.access_token).await;
+
+    issuer.kill();
+    assert_allowed(&server, &ann.access_token).await;
+    let ready = server.get_admin("/readyz").await.expect("it answers");
+    assert_eq!(ready.status, 200, "{ready:?}");
+
+    issuer.restart();
+    assert_allowed(&server, &ann.access_token).await;
+    // The restarted server signs with the key in its database, and rotates as before.
+    issuer.rotate_key().await;
+    let after = issuer.log_in("ann@example.com").await;
+    assert_allowed(&server, &after.access_token).await;
+}
+
+async fn assert_allowed(server: &Gatefort, token: &str) {
+    for door in Door::ALL {
+        let answer = server.ask(door, "/orders", Some(token)).await;
+        assert_eq!(answer.status, 200, "{door:?}: {answer:?}\n{}", server.log());
+    }
+}
+
+fn configuration(issuer: &AuthFort) -> String {
+    format!(
+        r"
+issuers:
+  - issuer: authfort
+    profile: authfort
+    jwks_url: {}
+rules:
+  - path: /admin/**
+    require: {{roles: [admin]}}
+  - path: /**
+    allow: authenticated
+identity:
+  X-Auth-User: sub
+  X-Auth-Email: email
+  X-Auth-Roles: roles
+",
+        issuer.jwks_url()
+    )
+}
