@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod authfort;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
