@@ -1,0 +1,204 @@
+//! What the claims themselves must say before the signature is worth its cost.
+//!
+//! A claim that is present with a wrong type is never taken for absent (CVE-2026-25537).
+
+use serde_json::{Map, Value};
+
+use super::super::reason::DenyReason;
+use super::{Audiences, Lifetime, Profile, TokenRules, TokenType, UnixTime, kind};
+
+/// Checks a claims set against an issuer's rules; tells when the token lives.
+///
+/// # Errors
+/// The first rule that is broken, in the order of this function.
+pub(in super::super) fn check(
+    typ: Option<&str>,
+    claims: &Map<String, Value>,
+    rules: &TokenRules,
+    now: UnixTime,
+) -> Result<Lifetime, DenyReason> {
+    let claims = Unbelieved(claims);
+    claims.check_issuer(&rules.issuer)?;
+    kind::check(typ, claims.0, rules)?;
+    let lifetime = claims.lifetime()?;
+    lifetime.check(now, rules.clock_skew)?;
+    claims.check_subject()?;
+    claims.check_audiences(&rules.audiences)?;
+    claims.check_unconstrained()?;
+    match rules.token_type {
+        TokenType::Lenient => {}
+        TokenType::AtJwt => claims.check_rfc9068()?,
+    }
+    match rules.profile {
+        Profile::Generic => {}
+        Profile::Authfort => claims.check_authfort()?,
+    }
+    if rules
+        .required_claims
+        .iter()
+        .any(|path| path.find(claims.0).is_none())
+    {
+        return Err(DenyReason::ClaimMissing);
+    }
+    Ok(lifetime)
+}
+
+/// The claims of a token that nobody has verified.
+#[derive(Clone, Copy)]
+struct Unbelieved<'c>(&'c Map<String, Value>);
+
+impl<'c> Unbelieved<'c> {
+    /// RFC 7519 §4.1.1, RFC 8725 §3.8: one string, byte for byte.
+    fn check_issuer(self, issuer: &str) -> Result<(), DenyReason> {
+        match self.0.get("iss") {
+            Some(Value::String(named)) if named == issuer => Ok(()),
+            Some(Value::String(_)) => Err(DenyReason::IssuerUnknown),
+            Some(_) | None => Err(DenyReason::IssuerMissing),
+        }
+    }
+
+    /// `exp` must be there: a token without an end would outlive every mistake.
+    ///
+    /// Fractions of a second are rounded so that the life becomes shorter.
+    fn lifetime(self) -> Result<Lifetime, DenyReason> {
+        let optional = |name| {
+            self.0
+                .get(name)
+                .map_or(Ok(UnixTime(0)), |value| numeric_date(value, f64::ceil))
+        };
+        Ok(Lifetime {
+            not_before: optional("nbf")?,
+            issued_at: optional("iat")?,
+            expires_at: numeric_date(self.required("exp")?, f64::floor)?,
+        })
+    }
+
+    /// A subject that is there is one that can be shown and compared: a string, not empty,
+    /// without characters that change how what follows them is read.
+    fn check_subject(self) -> Result<(), DenyReason> {
+        self.0.get("sub").map_or(Ok(()), plain_text)
+    }
+
+    /// RFC 7519 §4.1.3: a string, or an array of strings and of nothing else.
+    ///
+    /// Where audiences are configured, a token without `aud` lacks a required claim; an empty
+    /// array names none of them.
+    fn check_audiences(self, audiences: &Audiences) -> Result<(), DenyReason> {
+        let is_ours = |audience: &str| match audiences {
+            Audiences::Any => true,
+            Audiences::OneOf(ours) => ours.iter().any(|our| **our == *audience),
+        };
+        let names_us = match self.0.get("aud") {
+            None => {
+                return match audiences {
+                    Audiences::Any => Ok(()),
+                    Audiences::OneOf(_) => Err(DenyReason::ClaimMissing),
+                };
+            }
+            Some(Value::String(audience)) => is_ours(audience),
+            Some(Value::Array(several)) => several.iter().try_fold(false, |found, audience| {
+                let audience = audience.as_str().ok_or(DenyReason::ClaimInvalid)?;
+                Ok(found || is_ours(audience))
+            })?,
+            Some(_) => return Err(DenyReason::ClaimInvalid),
+        };
+        match audiences {
+            Audiences::OneOf(_) if !names_us => Err(DenyReason::AudienceMismatch),
+            Audiences::OneOf(_) | Audiences::Any => Ok(()),
+        }
+    }
+
+    /// RFC 7800 §3: `cnf` binds the token to a key (`jkt`: RFC 9449, `x5t#S256`: RFC 8705, and others).
+    ///
+    /// Whoever stole such a token must not be able to use it as a bearer token, and proofs are
+    /// not checked here; so any `cnf` is refused, one that binds in an unknown way included.
+    fn check_unconstrained(self) -> Result<(), DenyReason> {
+        match self.0.get("cnf") {
+            None => Ok(()),
+            Some(Value::Object(_)) => Err(DenyReason::SenderConstrained),
+            Some(_) => Err(DenyReason::ClaimInvalid),
+        }
+    }
+
+    /// RFC 9068 §2.2: iss exp aud sub client_id iat jti, all required.
+    fn check_rfc9068(self) -> Result<(), DenyReason> {
+        self.required("aud")?;
+        self.required("iat")?;
+        for name in ["sub", "client_id", "jti"] {
+            plain_text(self.required(name)?)?;
+        }
+        Ok(())
+    }
+
+    /// What an AuthFort access token carries: sub email roles ver exp iat iss.
+    ///
+    /// Types are demanded too: `roles: "superadmin"` is no list that contains `admin`.
+    fn check_authfort(self) -> Result<(), DenyReason> {
+        self.required("iat")?;
+        for name in ["sub", "email"] {
+            plain_text(self.required(name)?)?;
+        }
+        let roles_are_strings = self
+            .required("roles")?
+            .as_array()
+            .is_some_and(|roles| roles.iter().all(Value::is_string));
+        if roles_are_strings && self.required("ver")?.is_u64() {
+            Ok(())
+        } else {
+            Err(DenyReason::ClaimInvalid)
+        }
+    }
+
+    fn required(self, name: &str) -> Result<&'c Value, DenyReason> {
+        self.0
+            .get(name)
+            .filter(|value| !value.is_null())
+            .ok_or(DenyReason::ClaimMissing)
+    }
+}
+
+/// RFC 7519 §2 `NumericDate`: a JSON number of seconds, fractions allowed, not before 1970.
+///
+/// What lies beyond `u64` saturates: comparisons stay right.
+fn numeric_date(value: &Value, round: fn(f64) -> f64) -> Result<UnixTime, DenyReason> {
+    if let Some(seconds) = value.as_u64() {
+        return Ok(UnixTime(seconds));
+    }
+    match value.as_f64() {
+        // `as` from a float saturates at both ends; finite and not negative by the guard.
+        Some(seconds) if seconds.is_finite() && seconds >= 0.0 => {
+            Ok(UnixTime(round(seconds) as u64))
+        }
+        Some(_) | None => Err(DenyReason::ClaimInvalid),
+    }
+}
+
+/// A string that is not empty and holds nothing that changes how its surroundings are read.
+fn plain_text(value: &Value) -> Result<(), DenyReason> {
+    match value {
+        Value::String(text) if !text.is_empty() && !text.chars().any(is_unsafe) => Ok(()),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => Err(DenyReason::ClaimInvalid),
+    }
+}
+
+/// Control characters, line and paragraph separators, and the bidirectional controls of UAX #9.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

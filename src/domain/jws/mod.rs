@@ -1,0 +1,233 @@
+//! A compact JWS (RFC 7515 §3.1): read strictly, checked, then verified, each a type of its own.
+//!
+//! Size and alphabet come before anything is decoded, so what a token can cost is linear in
+//! `max_size`; the claims come before the signature, so only a token that could pass costs a key.
+//! Keys that a token brings along (`jwk`, `jku`, `x5c`, `x5u`) are never looked at.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use serde_json::{Map, Value};
+
+use super::algorithm::Algorithm;
+use super::claims::{self, Lifetime, Principal, TokenRules, UnixTime};
+use super::credential::BearerToken;
+use super::json;
+use super::keys::{KeySet, VerifyingKey};
+use super::reason::DenyReason;
+
+/// The longest `kid` that is looked up: four times the longest that issuers are known to write.
+const MAX_KID_SIZE: usize = 256;
+
+/// A token whose syntax is sound; nothing in it is believed.
+pub struct UnverifiedToken<'t> {
+    /// What the signature covers: the text before its last dot.
+    signing_input: &'t str,
+    signature: Vec<u8>,
+    header: Header,
+    claims: Map<String, Value>,
+}
+
+/// A token whose claims would do if its signature verified.
+pub struct CheckedToken<'t> {
+    token: UnverifiedToken<'t>,
+    rules: Arc<TokenRules>,
+    lifetime: Lifetime,
+}
+
+/// What is read of a JOSE header (RFC 7515 §4).
+struct Header {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    typ: Option<String>,
+}
+
+impl<'t> UnverifiedToken<'t> {
+    /// Reads a token of at most `max_size` bytes.
+    ///
+    /// # Errors
+    /// [`DenyReason::TokenTooLarge`], [`DenyReason::TokenMalformed`], [`DenyReason::TokenEncrypted`],
+    /// [`DenyReason::CritUnsupported`], [`DenyReason::AlgorithmForbidden`] for an `alg` that nothing here verifies.
+    pub fn parse(token: BearerToken<'t>, max_size: usize) -> Result<Self, DenyReason> {
+        let text = token.expose();
+        if text.len() > max_size {
+            return Err(DenyReason::TokenTooLarge);
+        }
+        check_shape(text)?;
+        let (signing_input, signature) = text.rsplit_once('.').ok_or(DenyReason::TokenMalformed)?;
+        let (header, payload) = signing_input
+            .split_once('.')
+            .ok_or(DenyReason::TokenMalformed)?;
+        Ok(Self {
+            signing_input,
+            signature: decode(signature)?,
+            header: Header::parse(&decode(header)?)?,
+            claims: json::parse_object(&decode(payload)?)
+                .map_err(|_defect| DenyReason::TokenMalformed)?,
+        })
+    }
+
+    /// The `iss` claim, exactly as written.
+    ///
+    /// # Errors
+    /// [`DenyReason::IssuerMissing`] where there is none that is one string.
+    pub fn issuer(&self) -> Result<&str, DenyReason> {
+        self.claims
+            .get("iss")
+            .and_then(Value::as_str)
+            .ok_or(DenyReason::IssuerMissing)
+    }
+
+    /// Checks everything but the signature, so that only tokens that could pass cost a key or a refresh.
+    ///
+    /// # Errors
+    /// The first rule that the token breaks.
+    pub fn check(
+        self,
+        rules: &Arc<TokenRules>,
+        now: UnixTime,
+    ) -> Result<CheckedToken<'t>, DenyReason> {
+        if !rules.algorithms.contains(self.header.algorithm) {
+            return Err(DenyReason::AlgorithmForbidden);
+        }
+        let lifetime = claims::check(self.header.typ.as_deref(), &self.claims, rules, now)?;
+        Ok(CheckedToken {
+            token: self,
+            rules: Arc::clone(rules),
+            lifetime,
+        })
+    }
+}
+
+impl CheckedToken<'_> {
+    /// The `kid` header (RFC 7515 §4.1.4).
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.token.header.kid.as_deref()
+    }
+
+    /// The algorithm that the header names and the issuer allows.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.token.header.algorithm
+    }
+
+    /// Makes the principal if one of the keys verifies the signature.
+    ///
+    /// At most [`KeySet::MAX_CANDIDATES`] fitting keys are tried.
+    ///
+    /// # Errors
+    /// [`DenyReason::KeyUnsuitable`] if no key serves the algorithm, [`DenyReason::SignatureInvalid`] if none verifies.
+    pub fn verify<'k>(
+        self,
+        keys: impl IntoIterator<Item = &'k VerifyingKey>,
+    ) -> Result<Principal, DenyReason> {
+        let algorithm = self.algorithm();
+        let UnverifiedToken {
+            signing_input,
+            signature,
+            claims,
+            ..
+        } = self.token;
+        let mut failure = DenyReason::KeyUnsuitable;
+        let fitting = keys.into_iter().filter(|key| key.fits(algorithm));
+        for key in fitting.take(KeySet::MAX_CANDIDATES) {
+            if key.verifies(algorithm, signing_input.as_bytes(), &signature) {
+                return Ok(Principal::from_verified(
+                    self.rules,
+                    claims,
+                    self.lifetime,
+                    key.thumbprint(),
+                    algorithm,
+                ));
+            }
+            failure = DenyReason::SignatureInvalid;
+        }
+        Err(failure)
+    }
+}
+
+impl Header {
+    fn parse(text: &[u8]) -> Result<Self, DenyReason> {
+        let mut members = json::parse_object(text).map_err(|_defect| DenyReason::TokenMalformed)?;
+        // RFC 7515 §4.1.11: whoever does not understand what `crit` lists must refuse. Nothing it
+        // may list is supported, and an empty or mistyped one is not allowed to be sent.
+        if members.contains_key("crit") {
+            return Err(DenyReason::CritUnsupported);
+        }
+        if members.contains_key("enc") {
+            return Err(DenyReason::TokenEncrypted);
+        }
+        // `b64` (RFC 7797) changes what is signed, `zip` (RFC 7516) what it means; a JWT has neither.
+        if members.contains_key("b64") || members.contains_key("zip") {
+            return Err(DenyReason::TokenMalformed);
+        }
+        let mut take = |name| match members.remove(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(DenyReason::TokenMalformed),
+        };
+        let algorithm = take("alg")?.ok_or(DenyReason::TokenMalformed)?;
+        let kid = take("kid")?;
+        if kid.as_deref().is_some_and(|kid| !is_readable_kid(kid)) {
+            return Err(DenyReason::TokenMalformed);
+        }
+        Ok(Self {
+            algorithm: Algorithm::from_name(&algorithm).ok_or(DenyReason::AlgorithmForbidden)?,
+            kid,
+            typ: take("typ")?,
+        })
+    }
+}
+
+impl fmt::Debug for UnverifiedToken<'_> {
+    /// The algorithm alone: all else is the caller's text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedToken")
+            .field("algorithm", &self.header.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CheckedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckedToken")
+            .field("issuer", &self.rules.issuer)
+            .field("algorithm", &self.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a `kid`, of a token or of a key, can be looked up and shown (RFC 8725 §3.10).
+pub(super) fn is_readable_kid(kid: &str) -> bool {
+    kid.len() <= MAX_KID_SIZE && !kid.chars().any(char::is_control)
+}
+
+/// RFC 7515 §7.1: three base64url parts with dots between; five are a JWE (RFC 7516 §7.1).
+fn check_shape(text: &str) -> Result<(), DenyReason> {
+    let is_token_octet =
+        |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
+    if !text.bytes().all(is_token_octet) {
+        return Err(DenyReason::TokenMalformed);
+    }
+    match text.bytes().filter(|octet| *octet == b'.').count() {
+        2 => Ok(()),
+        4 => Err(DenyReason::TokenEncrypted),
+        _ => Err(DenyReason::TokenMalformed),
+    }
+}
+
+/// RFC 7515 §2: base64url without padding, in its one canonical form, of at least one octet.
+fn decode(part: &str) -> Result<Vec<u8>, DenyReason> {
+    BASE64_URL_SAFE_NO_PAD
+        .decode(part)
+        .ok()
+        .filter(|octets| !octets.is_empty())
+        .ok_or(DenyReason::TokenMalformed)
+}
+
+#[cfg(test)]
+pub(crate) mod signer;
+#[cfg(test)]
+mod tests;
