@@ -10,6 +10,7 @@ mod outage;
 mod protocol;
 mod scale;
 mod snapshot;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

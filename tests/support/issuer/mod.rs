@@ -6,6 +6,7 @@
 
 mod canary;
 mod script;
+mod tls;
 mod wire;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use wire::read_request;
 
 pub(crate) use canary::Canary;
 pub(crate) use script::Fault;
+pub(crate) use tls::{Authority, TlsIssuer};
 pub(crate) use wire::{Endpoint, Recorded, client};
 
 /// The longest that a test waits for something that must happen; only a failing test waits that long.
