@@ -27,7 +27,10 @@ pub struct IssuerSettings {
 /// Where an issuer's keys come from.
 #[derive(Debug)]
 pub enum KeySource {
-    /// OIDC Discovery 1.0 §4, or RFC 8414 where that gives 404.
+    /// OIDC Discovery 1.0 §4, or RFC 8414 §3 where that gives 404.
+    ///
+    /// The URL is the issuer's, to which the well-known path is added;
+    /// a URL whose path already holds `/.well-known/` is the document's own.
     Discovery(Url),
     /// A JWK Set at this URL.
     Url(Url),
@@ -57,7 +60,7 @@ pub struct RefreshSettings {
 /// How an issuer's endpoints are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// Trust anchors (PEM) instead of the system's.
+    /// Trust anchors (PEM) besides the system's.
     pub ca_file: Option<PathBuf>,
     /// The client's certificate chain and key (one PEM file), for issuers that ask for one.
     pub client_cert_file: Option<PathBuf>,
@@ -67,6 +70,38 @@ pub struct HttpSettings {
     pub connect_timeout: Duration,
     /// How long a whole exchange may take.
     pub timeout: Duration,
+    /// Where `http://` is good enough.
+    pub plain_http: PlainHttp,
+}
+
+/// Where keys may come over `http://`: whoever can change them on their way can sign for the issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// Only from this machine.
+    LoopbackOnly,
+    /// From anywhere: said aloud in the configuration (`insecure_http: true`).
+    Anywhere,
+}
+
+impl KeySource {
+    /// Whether both name the same place, so that keys read from one are the other's.
+    ///
+    /// Keys that stand in the configuration itself are cheap to read again: never the same.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Discovery(a), Self::Discovery(b)) | (Self::Url(a), Self::Url(b)) => a == b,
+            (Self::File(a), Self::File(b)) => a == b,
+            (
+                Self::Discovery(_)
+                | Self::Url(_)
+                | Self::File(_)
+                | Self::Inline(_)
+                | Self::Secret(_),
+                _,
+            ) => false,
+        }
+    }
 }
 
 impl Default for RefreshSettings {
@@ -93,8 +128,11 @@ impl Default for HttpSettings {
             ca_file: None,
             client_cert_file: None,
             proxy_from_env: false,
+            // A second is an eternity for a handshake and short enough to try again within a decision.
             connect_timeout: Duration::from_secs(1),
+            // A slow issuer is better than none: keys are fetched in the background.
             timeout: Duration::from_secs(5),
+            plain_http: PlainHttp::LoopbackOnly,
         }
     }
 }
