@@ -31,6 +31,7 @@ async fn junk_costs_few_fetches_and_delays_nobody() {
     const TICK: Duration = Duration::from_millis(10);
     let (old, new) = (TestKey::es256("old"), TestKey::es256("new"));
     let issuer = Arc::new(Issuer::start([&old]).await);
+    let started = Instant::now();
     let rig = Rig::start_fresh(by_jwks_url(&issuer, long_lived())).await;
     let good = good_token(&issuer, &old);
     let calm = median_latency(&rig.verifier, &good, &CancellationToken::new(), 500).await;
@@ -72,7 +73,7 @@ async fn junk_costs_few_fetches_and_delays_nobody() {
     }
 
     let said = flood.await.expect("the flood ran");
-    let took = begun.elapsed();
+    let took = started.elapsed();
     over.cancel();
     let busy = latency.await.expect("good tokens were verified");
     assert_eq!(said.len(), JUNK);

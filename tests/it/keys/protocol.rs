@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use gatefort::domain::reason::DenyReason;
 use gatefort::verify::KeyState;
-use gatefort::verify::settings::RefreshSettings;
+use gatefort::verify::settings::{KeySource, RefreshSettings};
 use serde_json::json;
 use tokio::time::Instant;
+use url::Url;
 
 use super::{
     Rig, Said, TIMEOUT, by_discovery, by_jwks_url, good_token, junk_token, long_lived, short_lived,
+    verify,
 };
 use crate::support::issuer::{Endpoint, Fault, Issuer};
 use crate::support::tokens::{self, TestKey};
@@ -137,6 +139,7 @@ async fn bad_keys_are_skipped_and_reported_and_the_good_ones_work() {
         {"kty": "XYZ", "kid": "unknown-type"},
         {"kty": "EC", "crv": "P-192", "kid": "unknown-curve", "x": "AA", "y": "AA"},
         {"kty": "oct", "kid": "symmetric", "k": "c2VjcmV0"},
+        TestKey::es256("private").private_jwk(),
         TestKey::es256("for-encryption").jwk_with(json!({"use": "enc"})),
         TestKey::es256("for-signing").jwk_with(json!({"use": null, "key_ops": ["sign"]})),
         TestKey::es256("off-the-curve").jwk_with(json!({"y": tokens::base64url(&[1; 32])})),
@@ -150,11 +153,16 @@ async fn bad_keys_are_skipped_and_reported_and_the_good_ones_work() {
     let rig = Rig::start_fresh(by_jwks_url(&issuer, long_lived())).await;
     let status = rig.status();
     assert_eq!(status.kids, ["good", "rsa"], "{status:?}");
-    assert_eq!(status.skipped.len(), 10, "{:?}", status.skipped);
+    assert_eq!(status.skipped.len(), 11, "{:?}", status.skipped);
     for key in [&good, &rsa] {
         assert_eq!(rig.verify(&good_token(&issuer, key)).await, Said::Allow);
     }
-    for kid in ["for-encryption", "for-signing", "another-algorithm"] {
+    for kid in [
+        "private",
+        "for-encryption",
+        "for-signing",
+        "another-algorithm",
+    ] {
         let said = rig.verify(&good_token(&issuer, &TestKey::es256(kid))).await;
         assert!(matches!(said, Said::Deny(_)), "{kid}: {said:?}");
     }
@@ -226,6 +234,45 @@ async fn an_issuer_that_starts_to_lie_keeps_its_good_keys_only() {
 }
 
 #[tokio::test]
+async fn a_reload_keeps_the_keys_whose_settings_did_not_change() {
+    let (kept, changed) = (TestKey::es256("kept"), TestKey::es256("changed"));
+    let kept_issuer = Issuer::start([&kept]).await;
+    let changed_issuer = Issuer::start([&changed]).await;
+    let settings = || {
+        vec![
+            by_jwks_url(&kept_issuer, long_lived()),
+            by_jwks_url(&changed_issuer, long_lived()),
+        ]
+    };
+    let rig = Rig::start(settings());
+    rig.verifier.settled().await;
+    // The new configuration finds one issuer's keys in another place, and both issuers down.
+    kept_issuer.refuse().await;
+    changed_issuer.refuse().await;
+    let moved = Issuer::start([&changed]).await;
+    let mut next = settings();
+    let url = Url::parse(&moved.jwks_url()).expect("a URL");
+    next[1].keys = KeySource::Url(url);
+    let reloaded = rig
+        .verifier
+        .reload(next, 16 * 1024)
+        .expect("the settings are sound");
+    reloaded.settled().await;
+
+    for (issuer, key) in [(&kept_issuer, &kept), (&changed_issuer, &changed)] {
+        let token = good_token(issuer, key);
+        assert_eq!(verify(&reloaded, &token).await, Said::Allow);
+    }
+    assert_eq!(kept_issuer.count(Endpoint::Jwks), 1, "carried over");
+    assert_eq!(moved.count(Endpoint::Jwks), 1, "fetched before the swap");
+    // The verifier before it works on, for the requests that still hold it.
+    assert_eq!(
+        rig.verify(&good_token(&kept_issuer, &kept)).await,
+        Said::Allow
+    );
+}
+
+#[tokio::test]
 async fn each_failure_has_its_own_code() {
     let key = TestKey::es256("codes");
     for (fault, code) in [
@@ -236,8 +283,9 @@ async fn each_failure_has_its_own_code() {
         (Fault::Status(429, &[]), "status_429"),
         (Fault::NoContent, "status_204"),
         (Fault::Redirect("/elsewhere".to_owned()), "redirect"),
-        (Fault::Html, "not_a_jwk_set"),
-        (Fault::Empty, "not_a_jwk_set"),
+        (Fault::Html, "not_json"),
+        (Fault::Empty, "not_json"),
+        (Fault::Document(json!([])), "not_a_jwk_set"),
         (Fault::Huge, "too_large"),
         (Fault::Endless, "too_large"),
         (Fault::Document(json!({"keys": []})), "no_usable_key"),
