@@ -1,11 +1,15 @@
 //! A real AuthFort server as issuer of the real program, at every door.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::authfort::AuthFort;
 use crate::support::gatefort::{Door, Gatefort};
+use crate::support::tokens;
 
 /// How soon a new key is accepted although the issuer says `max-age=3600`.
 const ROTATION_SERVED_WITHIN: Duration = Duration::from_secs(1);
@@ -129,6 +133,53 @@ async fn a_killed_issuer_costs_nobody_anything() {
     issuer.rotate_key().await;
     let after = issuer.log_in("ann@example.com").await;
     assert_allowed(&server, &after.access_token).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_restarted_and_rotated_under_load_not_one_verdict_is_wrong() {
+    let mut issuer = AuthFort::start(&[]);
+    let ann = issuer.sign_up("ann@example.com").await;
+    let server = Arc::new(Gatefort::start(&configuration(&issuer)).await);
+    let forged = forged(&ann.access_token);
+
+    let over = CancellationToken::new();
+    let mut clients = JoinSet::new();
+    for door in Door::ALL {
+        let (server, over) = (server.clone(), over.clone());
+        let (good, forged) = (ann.access_token.clone(), forged.clone());
+        clients.spawn(async move {
+            let mut verdicts = 0_u32;
+            while !over.is_cancelled() {
+                for (token, expected) in [(&good, 200), (&forged, 401)] {
+                    let answer = server.ask(door, "/orders", Some(token)).await;
+                    assert_eq!(answer.status, expected, "{door:?}: {answer:?}");
+                    verdicts += 1;
+                }
+            }
+            verdicts
+        });
+    }
+
+    issuer.kill();
+    issuer.restart();
+    for _ in 0..3 {
+        issuer.rotate_key().await;
+        let next = issuer.log_in("ann@example.com").await;
+        assert_allowed(&server, &next.access_token).await;
+        issuer.kill();
+        assert_allowed(&server, &next.access_token).await;
+        issuer.restart();
+    }
+    over.cancel();
+    for verdicts in clients.join_all().await {
+        assert!(verdicts > 0, "no load");
+    }
+}
+
+/// The same token with another signature of the right length.
+fn forged(token: &str) -> String {
+    let (signed, _) = token.rsplit_once('.').expect("three parts");
+    format!("{signed}.{}", tokens::base64url(&[0x2a; 256]))
 }
 
 async fn assert_allowed(server: &Gatefort, token: &str) {

@@ -46,7 +46,7 @@ impl Authority {
 
     /// A certificate for this name or address.
     pub(crate) fn vouch_for(&self, name: &str) -> Identity {
-        self.issue(CertificateParams::new([name.to_owned()]).expect("a name"))
+        self.issue(&CertificateParams::new([name.to_owned()]).expect("a name"))
     }
 
     /// A certificate for this name or address that has expired.
@@ -54,10 +54,10 @@ impl Authority {
         let mut parameters = CertificateParams::new([name.to_owned()]).expect("a name");
         parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
         parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        self.issue(parameters)
+        self.issue(&parameters)
     }
 
-    fn issue(&self, parameters: CertificateParams) -> Identity {
+    fn issue(&self, parameters: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = parameters.signed_by(&key, &self.0).expect("a certificate");
         Identity { certificate, key }
