@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod authfort;
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod oidc;
@@ -15,3 +17,5 @@ mod oidc;
     reason = "each test binary uses its own part of what they share"
 )]
 mod support;
+#[cfg(test)]
+mod tidy;

@@ -230,7 +230,10 @@ pub(crate) mod fixture {
         Principal::from_verified(
             Arc::new(rules),
             claims,
-            Lifetime::default(),
+            Lifetime {
+                expires_at: UnixTime(u64::MAX),
+                ..Lifetime::default()
+            },
             Thumbprint::of_test_key(),
             Algorithm::Es256,
         )

@@ -17,7 +17,7 @@ use super::json;
 use super::keys::{KeySet, VerifyingKey};
 use super::reason::DenyReason;
 
-/// The longest `kid` that is looked up: four times the longest that issuers are known to write.
+/// The longest `kid` that is looked up, in bytes: twice a SHA-512 in hexadecimal, the longest usual form.
 const MAX_KID_SIZE: usize = 256;
 
 /// A token whose syntax is sound; nothing in it is believed.

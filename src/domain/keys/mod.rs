@@ -119,7 +119,8 @@ pub enum Lookup<'k> {
 impl KeySet {
     /// How many keys one token may be tried against: two rotations' worth of two keys.
     pub const MAX_CANDIDATES: usize = 4;
-    /// How many keys a set may hold: twice what the largest multi-tenant issuers publish.
+    /// How many keys a set may hold: far more than rotation needs, few enough that a hostile
+    /// document costs little to read.
     pub const MAX_KEYS: usize = 500;
 
     /// Reads a JWK Set; keys that cannot be used are left out and reported.

@@ -43,7 +43,8 @@ pub(super) struct Curve {
 
 enum Verifier {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    /// Boxed: the state of a MAC is far larger than the handle of a public key.
+    Secret(Box<hmac::Key>),
 }
 
 impl VerifyingKey {
@@ -96,7 +97,12 @@ impl VerifyingKey {
         ]
         .into_iter()
         .filter(|(_, mac)| mac.digest_algorithm().output_len() <= secret.len())
-        .map(|(algorithm, mac)| (algorithm, Verifier::Secret(hmac::Key::new(mac, secret))))
+        .map(|(algorithm, mac)| {
+            (
+                algorithm,
+                Verifier::Secret(Box::new(hmac::Key::new(mac, secret))),
+            )
+        })
         .collect();
         if verifiers.is_empty() {
             return Err(KeyError::SecretTooShort);
