@@ -14,7 +14,11 @@ fn every_row_has_its_own_name_and_every_token_exists() {
         assert!(names.insert(case.name), "two rows are named {}", case.name);
         for (_, value) in case.headers {
             let filled = minted::fill(value, &tokens);
-            assert!(!filled.contains('{'), "{}: no such token: {value}", case.name);
+            assert!(
+                !filled.contains('{'),
+                "{}: no such token: {value}",
+                case.name
+            );
         }
     }
 }
