@@ -160,7 +160,8 @@ impl KeyCache {
     /// Waits at most `max_wait`. Whoever is cancelled here cancels nothing but himself.
     async fn ask(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<Held>, Refusal> {
         let hint = kid.map_or(KeyHint::Any(algorithm), KeyHint::Kid);
-        let deadline = Instant::now() + self.max_wait;
+        let now = Instant::now();
+        let deadline = now.checked_add(self.max_wait).unwrap_or(now);
         let mut progress = self.progress.subscribe();
         let arrived = progress.borrow().started;
         loop {

@@ -181,10 +181,22 @@ mod tests {
             ..HttpSettings::default()
         };
         let missing = Clients::default().client(&with_ca);
-        assert!(matches!(missing, Err(TlsError::File { setting: "ca_file", .. })));
+        assert!(matches!(
+            missing,
+            Err(TlsError::File {
+                setting: "ca_file",
+                ..
+            })
+        ));
         std::fs::write(&path, "no certificate").expect("written");
         let junk = Clients::default().client(&with_ca);
-        assert!(matches!(junk, Err(TlsError::Pem { setting: "ca_file", .. })));
+        assert!(matches!(
+            junk,
+            Err(TlsError::Pem {
+                setting: "ca_file",
+                ..
+            })
+        ));
         let with_certificate = HttpSettings {
             client_cert_file: Some(path),
             ..HttpSettings::default()
@@ -192,7 +204,10 @@ mod tests {
         let junk = Clients::default().client(&with_certificate);
         assert!(matches!(
             junk,
-            Err(TlsError::Pem { setting: "client_cert_file", .. })
+            Err(TlsError::Pem {
+                setting: "client_cert_file",
+                ..
+            })
         ));
     }
 }

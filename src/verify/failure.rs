@@ -39,7 +39,7 @@ pub enum FetchError {
     /// The answer points elsewhere; redirects are not followed.
     #[error("the answer is a redirect, which is not followed")]
     Redirect,
-    /// The body is longer than [`super::fetch::MAX_BODY`].
+    /// The body is longer than one mebibyte.
     #[error("the body is too large")]
     TooLarge,
     /// The URL is `http://` off loopback, or has another scheme.

@@ -15,7 +15,7 @@ use super::settings::PlainHttp;
 use crate::domain::claims::UnixTime;
 
 /// How long a body may be: a set of five hundred keys with certificates is a tenth of it.
-pub const MAX_BODY: usize = 1024 * 1024;
+pub(super) const MAX_BODY: usize = 1024 * 1024;
 
 /// Asks one issuer's endpoints.
 #[derive(Debug, Clone)]
@@ -167,11 +167,12 @@ fn classify(error: &reqwest::Error) -> FetchError {
         let Some(error) = cause.downcast_ref::<io::Error>() else {
             continue;
         };
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => return FetchError::ConnectRefused,
-            // How rustls reports whatever it does not accept.
-            io::ErrorKind::InvalidData => return FetchError::Tls,
-            _ => {}
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            return FetchError::ConnectRefused;
+        }
+        // How rustls reports whatever it does not accept.
+        if error.kind() == io::ErrorKind::InvalidData {
+            return FetchError::Tls;
         }
     }
     if error.is_connect() {
@@ -192,7 +193,11 @@ fn classify(error: &reqwest::Error) -> FetchError {
 /// its `source` is that one's source.
 fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
-        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        let error: &'e (dyn Error + 'static) = *error;
+        match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
             Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
             None => error.source(),
         }

@@ -48,8 +48,7 @@ fn cache_control(headers: &HeaderMap) -> Option<Duration> {
             };
             if name.eq_ignore_ascii_case("max-age") {
                 Some(delta_seconds(value).unwrap_or(Duration::ZERO))
-            } else if name.eq_ignore_ascii_case("no-store")
-                || name.eq_ignore_ascii_case("no-cache")
+            } else if name.eq_ignore_ascii_case("no-store") || name.eq_ignore_ascii_case("no-cache")
             {
                 Some(Duration::ZERO)
             } else {
@@ -124,7 +123,8 @@ mod tests {
 
     #[test]
     fn the_table_of_lifetimes() {
-        let table: &[(&[(&str, &str)], Option<u64>)] = &[
+        type Row<'t> = (&'t [(&'t str, &'t str)], Option<u64>);
+        let table: &[Row<'_>] = &[
             (&[], None),
             (&[("cache-control", "public, max-age=3600")], Some(3600)),
             (&[("cache-control", "Public, MAX-AGE=3600")], Some(3600)),
@@ -135,7 +135,10 @@ mod tests {
             (&[("cache-control", "max-age=60"), ("age", "x")], Some(60)),
             (&[("cache-control", "max-age=60, max-age=30")], Some(30)),
             (
-                &[("cache-control", "max-age=60"), ("cache-control", "max-age=10")],
+                &[
+                    ("cache-control", "max-age=60"),
+                    ("cache-control", "max-age=10"),
+                ],
                 Some(10),
             ),
             (&[("cache-control", "max-age=soon")], Some(0)),

@@ -1,23 +1,74 @@
 //! Verification with I/O: each issuer's keys, kept fresh; tokens checked against them.
+//!
+//! | What happens | What a request gets |
+//! |---|---|
+//! | keys fresh, `kid` known | its verdict, at once |
+//! | the issuer fails | verdicts as before, until the keys are `max_stale` old; then Unavailable |
+//! | unknown `kid` | a wait of at most `max_wait` for one refresh shared by all who wait; then its verdict |
+//! | unknown `kid`, and the issuer answered without it | Deny |
+//! | unknown `kid`, and the issuer could not answer | Unavailable |
+//! | forged `kid`s without number | the same; at most [`MAX_REFRESHES_PER_MINUTE`] refreshes a minute, and a real rotation waits 750 ms at most for its turn |
+//! | the issuer comes back | keys are fresh again within ten seconds |
+//! | a key is withdrawn | it verifies nothing after the next good refresh, `max_lifetime` away at most |
+//! | cold start, issuer down | verdicts from the snapshot if there is one; else Unavailable |
+//!
+//! The rooms: `cache` is what requests touch, `refresh` the background task, `plan` what to do
+//! about a request, `schedule` and `flood` when to ask the issuer, `source`, `discovery` and
+//! `fetch` how, `snapshot` what outlives a restart.
 
+mod cache;
+mod client;
 pub mod clock;
+mod discovery;
+mod failure;
+mod fetch;
+mod flood;
+mod issuer;
+mod lifetime;
+mod plan;
+mod refresh;
+mod schedule;
 pub mod settings;
+mod snapshot;
+mod source;
+#[cfg(test)]
+mod tests;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::domain::claims::{Principal, UnixTime};
 use crate::domain::credential::BearerToken;
-use crate::domain::reason::Refusal;
+use crate::domain::jws::UnverifiedToken;
+use crate::domain::keys::{KeyError, KeySetError};
+use crate::domain::reason::{DenyReason, Refusal};
+use client::Clients;
+pub use client::TlsError;
 use clock::Clock;
+pub use failure::FetchError;
+use issuer::{Issuer, Workshop};
+pub use plan::KeyState;
 use settings::IssuerSettings;
 
 /// Every configured issuer, with its keys.
 #[derive(Debug)]
 pub struct Verifier {
-    _private: (),
+    issuers: HashMap<Arc<str>, Issuer>,
+    max_token_size: usize,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
 }
+
+/// How often one issuer's keys are refreshed in any minute, at most, whatever is sent to us.
+///
+/// A refresh is one GET of the key set; with discovery also one or two for the document, when it
+/// is ten minutes old or the last refresh failed.
+pub const MAX_REFRESHES_PER_MINUTE: u32 = flood::Bucket::PER_MINUTE;
 
 /// What verification found.
 #[derive(Debug)]
@@ -31,39 +82,163 @@ pub struct Verification {
 /// Why the verifier could not start: a defect of the configuration, never an issuer's outage.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Two issuers have the same `iss`: a token's keys would depend on their order.
+    #[error("issuer {issuer} is configured twice")]
+    Duplicate {
+        /// The issuer.
+        issuer: Arc<str>,
+    },
+    /// The keys written into the configuration cannot be used.
+    #[error("issuer {issuer}: {problem}")]
+    Keys {
+        /// The issuer.
+        issuer: Arc<str>,
+        /// What is wrong.
+        problem: FixedKeysError,
+    },
     /// The TLS settings of an issuer cannot be used.
     #[error("issuer {issuer}: {problem}")]
     Tls {
         /// The issuer.
         issuer: Arc<str>,
         /// What is wrong.
-        problem: String,
+        problem: TlsError,
     },
+}
+
+/// Why keys written into the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FixedKeysError {
+    /// `jwks` is not a JWK Set.
+    #[error("`jwks`: {0}")]
+    NotASet(#[from] KeySetError),
+    /// `jwks` holds no usable key.
+    #[error("`jwks` holds no usable key")]
+    NoUsableKey,
+    /// The secret cannot be used.
+    #[error("the secret: {0}")]
+    Secret(#[from] KeyError),
 }
 
 impl Verifier {
     /// Starts the key caches and their background refresh; returns at once, the first fetches under way.
+    ///
+    /// # Errors
+    /// Settings that no outage excuses; see [`StartError`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn start(
-        _issuers: Vec<IssuerSettings>,
-        _max_token_size: usize,
-        _clock: Arc<dyn Clock>,
-        _shutdown: &CancellationToken,
+        issuers: Vec<IssuerSettings>,
+        max_token_size: usize,
+        clock: Arc<dyn Clock>,
+        shutdown: &CancellationToken,
     ) -> Result<Self, StartError> {
-        unimplemented!()
+        let nothing = Self {
+            issuers: HashMap::new(),
+            max_token_size,
+            clock,
+            shutdown: shutdown.clone(),
+            tasks: TaskTracker::new(),
+        };
+        nothing.reload(issuers, max_token_size)
     }
+
+    /// Makes the verifier of a new configuration; this one keeps working until it is dropped.
+    ///
+    /// Caches whose keys come from the same place by the same settings are shared, not refilled.
+    /// Await [`Self::settled`] (with a limit) before the new one is used, so that new issuers
+    /// have their keys.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; nothing has changed then.
+    pub fn reload(
+        &self,
+        issuers: Vec<IssuerSettings>,
+        max_token_size: usize,
+    ) -> Result<Self, StartError> {
+        let mut workshop = Workshop {
+            clients: Clients::default(),
+            clock: &self.clock,
+            shutdown: &self.shutdown,
+            tasks: &self.tasks,
+        };
+        let mut configured = HashMap::with_capacity(issuers.len());
+        for settings in issuers {
+            let name = Arc::clone(&settings.rules.issuer);
+            let before = self.issuers.get(&name);
+            match configured.entry(Arc::clone(&name)) {
+                Entry::Occupied(_) => return Err(StartError::Duplicate { issuer: name }),
+                Entry::Vacant(place) => {
+                    place.insert(Issuer::new(settings, before, &mut workshop)?);
+                }
+            }
+        }
+        Ok(Self {
+            issuers: configured,
+            max_token_size,
+            clock: Arc::clone(&self.clock),
+            shutdown: self.shutdown.clone(),
+            tasks: self.tasks.clone(),
+        })
+    }
+
     /// Verifies a token.
-    pub async fn verify(&self, _token: BearerToken<'_>, _now: UnixTime) -> Verification {
-        unimplemented!()
+    ///
+    /// The issuer is chosen by the exact `iss`, the key by `kid` within that issuer's keys. Only a
+    /// token that nothing but its signature could fail costs a key lookup, or a wait.
+    pub async fn verify(&self, token: BearerToken<'_>, now: UnixTime) -> Verification {
+        let named = UnverifiedToken::parse(token, self.max_token_size).and_then(|token| {
+            let issuer = self.issuers.get_key_value(token.issuer()?);
+            Ok((token, issuer.ok_or(DenyReason::IssuerUnknown)?))
+        });
+        let (token, (name, issuer)) = match named {
+            Ok(named) => named,
+            Err(reason) => {
+                return Verification {
+                    issuer: None,
+                    outcome: Err(reason.into()),
+                };
+            }
+        };
+        let outcome = match token.check(issuer.rules(), now) {
+            Ok(token) => issuer.keys().verify(token).await.map(Arc::new),
+            Err(reason) => Err(reason.into()),
+        };
+        Verification {
+            issuer: Some(Arc::clone(name)),
+            outcome,
+        }
     }
+
     /// Whether each issuer has keys or is marked optional.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        unimplemented!()
+        self.issuers
+            .values()
+            .all(|issuer| issuer.is_optional() || issuer.keys().state() != KeyState::Blind)
     }
-    /// Each issuer's state, for `/status`, `/readyz` and `/metrics`.
+
+    /// Each issuer's state, for `/status`, `/readyz` and `/metrics`; ordered by name.
     #[must_use]
     pub fn status(&self) -> Vec<IssuerStatus> {
-        unimplemented!()
+        let mut all: Vec<_> = self.issuers.values().map(Issuer::status).collect();
+        all.sort_unstable_by(|a, b| a.issuer.cmp(&b.issuer));
+        all
+    }
+
+    /// Waits until each issuer has answered or failed once. Dead issuers take their timeouts:
+    /// give it a limit.
+    pub async fn settled(&self) {
+        for issuer in self.issuers.values() {
+            issuer.keys().settled().await;
+        }
+    }
+
+    /// Waits until every background task has ended, after the shutdown token was cancelled.
+    pub async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
@@ -80,24 +255,14 @@ pub struct IssuerStatus {
     pub kids: Vec<String>,
     /// Seconds since the keys were last confirmed; absent when never.
     pub age_seconds: Option<u64>,
-    /// Fetches that brought keys, since start.
+    /// Fetches that brought or confirmed keys, since start; for a file, good looks at it.
     pub refreshes_ok: u64,
     /// Fetches that failed, since start.
     pub refreshes_failed: u64,
-    /// The code of the last failure, if the last fetch failed (`connect_refused`, `dns`, `tls`, `timeout`, `status`, ...).
+    /// The code of the last failure, if the last fetch failed (`connect_refused`, `dns`, `tls`, `timeout`, `status_404`, ...): see [`FetchError::code`].
     pub last_error: Option<String>,
     /// Keys of the last document that are not used, and why.
     pub skipped: Vec<String>,
-}
-
-/// How far an issuer's keys can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyState {
-    /// Confirmed within their lifetime.
-    Fresh,
-    /// Older than their lifetime, younger than `max_stale`: still used.
-    Stale,
-    /// None, or too old: every token of this issuer is Unavailable.
-    Blind,
+    /// Seconds until the next refresh; absent for keys that stand in the configuration.
+    pub next_refresh_seconds: Option<u64>,
 }

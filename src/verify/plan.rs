@@ -176,8 +176,24 @@ mod tests {
         // state, key, health, answer, next start, patience: plan
         let table = [
             // A rotation, or junk: ask.
-            (Fresh, Unknown, Answering, Pending, NOW, SECOND, AwaitRefresh),
-            (Fresh, Unknown, Answering, Pending, SOON, SECOND, AwaitRefresh),
+            (
+                Fresh,
+                Unknown,
+                Answering,
+                Pending,
+                NOW,
+                SECOND,
+                AwaitRefresh,
+            ),
+            (
+                Fresh,
+                Unknown,
+                Answering,
+                Pending,
+                SOON,
+                SECOND,
+                AwaitRefresh,
+            ),
             (Stale, Unknown, Starting, Pending, NOW, SECOND, AwaitRefresh),
             (Stale, Unknown, Failing, Pending, SOON, SECOND, AwaitRefresh),
             // The issuer has spoken.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Confirmed, Held, KeyCache};
@@ -72,6 +72,9 @@ impl Refresher {
     /// against `max_stale`, and a minute of a day does not matter.
     const SAVE_INTERVAL: Duration = Duration::from_secs(60);
 
+    /// How long a task rests after a defect of its own, so that it cannot spin.
+    const AFTER_PANIC: Duration = Duration::from_secs(1);
+
     /// A task for this cache; it does nothing until it runs.
     pub(super) fn new(
         cache: Arc<KeyCache>,
@@ -99,10 +102,18 @@ impl Refresher {
     /// Runs until `end`.
     pub(super) async fn run(mut self, end: CancellationToken) {
         let work = async {
-            self.restore().await;
+            if catch_panic(self.restore()).await.is_none() {
+                tracing::error!(issuer = &*self.cache.issuer, "key restore panicked");
+            }
             loop {
-                self.wait().await;
-                self.refresh().await;
+                let round = async {
+                    self.wait().await;
+                    self.refresh().await;
+                };
+                if catch_panic(round).await.is_none() {
+                    tracing::error!(issuer = &*self.cache.issuer, "key refresh panicked");
+                    sleep(Self::AFTER_PANIC).await;
+                }
             }
         };
         // A refresh under way is dropped with its connection: nobody is left to tell.
@@ -143,7 +154,11 @@ impl Refresher {
                 self.schedule.good(start, lifetime);
                 self.tell(Ok(()), now);
                 if failures > 0 {
-                    tracing::info!(issuer = &*self.cache.issuer, failures, "keys refreshed again");
+                    tracing::info!(
+                        issuer = &*self.cache.issuer,
+                        failures,
+                        "keys refreshed again"
+                    );
                 }
                 self.log_state(now);
                 self.save(now);

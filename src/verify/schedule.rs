@@ -104,9 +104,8 @@ impl Schedule {
         self.due = now
             + match self.rhythm {
                 Rhythm::Lifetime => {
-                    let wish = retry_after.map_or(Duration::ZERO, |wish| {
-                        wish.min(Self::RETRY_AFTER_CAP)
-                    });
+                    let wish =
+                        retry_after.map_or(Duration::ZERO, |wish| wish.min(Self::RETRY_AFTER_CAP));
                     self.backoff().max(wish)
                 }
                 Rhythm::Poll(interval) => interval,
@@ -116,11 +115,6 @@ impl Schedule {
     /// How many refreshes have failed since the last good one.
     pub(super) const fn failures(&self) -> u32 {
         self.failures
-    }
-
-    /// When the next refresh is due without anyone's asking.
-    pub(super) const fn due(&self) -> Instant {
-        self.due
     }
 
     /// Half to the whole of a step that doubles with each failure.
@@ -223,7 +217,7 @@ mod tests {
         for _ in 0..100 {
             schedule.failed(now, None);
         }
-        assert!(schedule.due() - now <= Schedule::BACKOFF_CAP);
+        assert!(schedule.due - now <= Schedule::BACKOFF_CAP);
     }
 
     #[test]
@@ -280,7 +274,7 @@ mod tests {
         let wait = |wish| {
             let mut schedule = schedule(5, now);
             schedule.failed(now, Some(Duration::from_secs(wish)));
-            schedule.due() - now
+            schedule.due - now
         };
         assert!(wait(0) >= Schedule::BACKOFF_START / 2);
         assert_eq!(wait(20), Duration::from_secs(20));
@@ -293,10 +287,10 @@ mod tests {
         let interval = Duration::from_secs(2);
         let mut schedule = Schedule::new(Rhythm::Poll(interval), Jitter::from_seed(5), now);
         schedule.good(now, TEN_MINUTES);
-        assert_eq!(schedule.due(), now + interval);
+        assert_eq!(schedule.due, now + interval);
         for _ in 0..10 {
             schedule.failed(now, None);
         }
-        assert_eq!(schedule.due(), now + interval);
+        assert_eq!(schedule.due, now + interval);
     }
 }

@@ -154,7 +154,8 @@ impl Snapshot {
         let temporary = self
             .path
             .with_extension(format!("{}.tmp", std::process::id()));
-        let written = write_new(&temporary, &bytes).and_then(|()| fs::rename(&temporary, &self.path));
+        let written =
+            write_new(&temporary, &bytes).and_then(|()| fs::rename(&temporary, &self.path));
         if written.is_err() {
             // Best effort: what cannot be written often cannot be removed either.
             let _ = fs::remove_file(&temporary);
@@ -308,7 +309,11 @@ mod tests {
         assert_ne!(ours.path(), theirs.path());
         fs::rename(theirs.path(), ours.path()).expect("moved");
         assert!(matches!(ours.load(NOW, DAY), Err(SnapshotError::Foreign)));
-        let moved = Snapshot::new(directory.path(), ours.issuer.clone(), Arc::from("elsewhere"));
+        let moved = Snapshot::new(
+            directory.path(),
+            ours.issuer.clone(),
+            Arc::from("elsewhere"),
+        );
         moved.save(JWKS, NOW).expect("saved");
         assert!(matches!(ours.load(NOW, DAY), Err(SnapshotError::Foreign)));
     }

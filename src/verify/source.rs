@@ -18,7 +18,7 @@ use crate::domain::claims::UnixTime;
 #[derive(Debug)]
 pub(super) enum Source {
     /// A URL that is known, or found by discovery.
-    Remote(Remote),
+    Remote(Box<Remote>),
     /// A file.
     File(Arc<Path>),
 }
@@ -72,21 +72,21 @@ impl Source {
     const FILE_LIFETIME: Duration = Duration::from_secs(10);
 
     /// Keys at this URL.
-    pub(super) const fn url(fetcher: Fetcher, url: Url) -> Self {
-        Self::Remote(Remote {
-            fetcher,
-            location: Location::Known(url),
-            validator: None,
-        })
+    pub(super) fn url(fetcher: Fetcher, url: Url) -> Self {
+        Self::remote(fetcher, Location::Known(url))
     }
 
     /// Keys where the discovery document says.
-    pub(super) const fn discovery(fetcher: Fetcher, discovery: Discovery) -> Self {
-        Self::Remote(Remote {
+    pub(super) fn discovery(fetcher: Fetcher, discovery: Discovery) -> Self {
+        Self::remote(fetcher, Location::Discovered(discovery))
+    }
+
+    fn remote(fetcher: Fetcher, location: Location) -> Self {
+        Self::Remote(Box::new(Remote {
             fetcher,
-            location: Location::Discovered(discovery),
+            location,
             validator: None,
-        })
+        }))
     }
 
     /// Keys in this file.
@@ -149,10 +149,8 @@ impl Source {
 
     /// The reading failed, or what was read was of no use.
     pub(super) fn failed(&mut self) {
-        if let Self::Remote(Remote {
-            location: Location::Discovered(discovery),
-            ..
-        }) = self
+        if let Self::Remote(remote) = self
+            && let Location::Discovered(discovery) = &mut remote.location
         {
             discovery.forget();
         }
