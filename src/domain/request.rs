@@ -3,8 +3,13 @@
 //! What can be read in two ways is refused here, so that no rule ever judges a request
 //! that the upstream would read differently.
 
+mod host;
+mod path;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
+
+pub(crate) use path::push_encoded;
 
 use super::reason::DenyReason;
 
@@ -42,12 +47,17 @@ pub enum HeaderRemoval {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Method<'w>(&'w str);
 
-/// A host name or address: lower case, ASCII, without port and without one trailing dot.
+/// A host name or address: lower case, ASCII, without port and without one trailing dot;
+/// an IPv6 address stands in brackets, in its shortest form (RFC 5952).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host<'w>(Cow<'w, str>);
 
-/// A path that has one reading: absolute, no dot or empty segments, no encoded separators;
-/// percent-encoded characters that need no encoding are decoded once, the other encodings are in upper case.
+/// A path that has one reading, so that the rule that judges it and the upstream that serves it mean the same.
+///
+/// Absolute; no dot segments, no empty segments but the last (a trailing slash), no separators or
+/// control characters in any encoding.
+/// Characters that may stand in a segment are decoded once; every other byte is percent-encoded, in upper case.
+/// The trailing slash is significant: `/a` and `/a/` are two paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestPath<'w>(Cow<'w, str>);
 
@@ -56,9 +66,20 @@ pub struct RequestPath<'w>(Cow<'w, str>);
 pub struct Headers<'w>(Vec<(&'w str, &'w [u8])>);
 
 impl<'w> Method<'w> {
-    /// Reads a method.
-    pub fn parse(_method: &'w str) -> Result<Self, DenyReason> {
-        unimplemented!()
+    /// The longest method that is read, in bytes: twice the longest registered one, rounded up.
+    pub const MAX_LENGTH: usize = 64;
+
+    /// Reads a method (RFC 9110 §9.1).
+    ///
+    /// # Errors
+    /// [`DenyReason::MethodInvalid`] unless it is a token of at most [`Self::MAX_LENGTH`] bytes.
+    pub fn parse(method: &'w str) -> Result<Self, DenyReason> {
+        let sound = !method.is_empty()
+            && method.len() <= Self::MAX_LENGTH
+            && method.bytes().all(is_token_char);
+        sound
+            .then_some(Self(method))
+            .ok_or(DenyReason::MethodInvalid)
     }
     /// The method as sent.
     #[must_use]
@@ -66,28 +87,7 @@ impl<'w> Method<'w> {
         self.0
     }
 }
-impl<'w> Host<'w> {
-    /// Reads a `Host` field or `:authority`.
-    pub fn parse(_host: &'w str) -> Result<Self, DenyReason> {
-        unimplemented!()
-    }
-    /// The normalised host.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-impl<'w> RequestPath<'w> {
-    /// Reads a request target in origin form: the path, and the query if there is one.
-    pub fn parse_target(_target: &'w str) -> Result<(Self, Option<&'w str>), DenyReason> {
-        unimplemented!()
-    }
-    /// The normalised path.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+
 impl<'w> Headers<'w> {
     /// Header fields in wire order.
     #[must_use]
@@ -112,5 +112,71 @@ impl std::fmt::Debug for Headers<'_> {
         f.debug_list()
             .entries(self.0.iter().map(|(name, _)| name))
             .finish()
+    }
+}
+
+/// Whether a byte may stand in a token (RFC 9110 §5.6.2).
+pub(crate) const fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_a_token_of_its_exact_case() {
+        for method in [
+            "GET",
+            "get",
+            "X",
+            "M-SEARCH",
+            "VERSION-CONTROL",
+            "a.b!#$%&'*+^_`|~",
+        ] {
+            assert_eq!(Method::parse(method).map(|m| m.as_str()), Ok(method));
+        }
+        assert_ne!(Method::parse("get"), Method::parse("GET"));
+        assert!(Method::parse(&"A".repeat(64)).is_ok());
+        let long = "A".repeat(65);
+        for method in [
+            "", " ", "GET ", " GET", "GET /", "G\tT", "G\0T", "GET\r\n", "GÉT", "A,B", "A:B",
+            "\"A\"", &long,
+        ] {
+            assert_eq!(
+                Method::parse(method),
+                Err(DenyReason::MethodInvalid),
+                "{method:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn header_names_are_compared_without_case_and_values_are_not_shown() {
+        let headers = Headers::new(vec![
+            ("Authorization", b"Bearer secret"),
+            ("x-a", b"1"),
+            ("X-A", b"2"),
+        ]);
+        assert_eq!(headers.all("x-a").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(headers.all("authorization").count(), 1);
+        assert!(!format!("{headers:?}").contains("secret"));
     }
 }

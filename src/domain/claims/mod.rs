@@ -222,6 +222,11 @@ pub(crate) mod fixture {
         }
     }
 
+    /// A principal with these claims, of an issuer whose rules do not matter.
+    pub(crate) fn principal_with(claims: Value) -> Principal {
+        principal(rules("https://issuer.test"), claims)
+    }
+
     /// A principal with these claims, as if a token had been verified by these rules.
     pub(crate) fn principal(rules: TokenRules, claims: Value) -> Principal {
         let Value::Object(claims) = claims else {

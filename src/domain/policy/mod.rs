@@ -1,10 +1,28 @@
 //! The rules: which requests there are, and what each asks of the principal.
+//!
+//! The first rule that matches decides, in the order written; that nothing matches is a denial.
+
+mod expression;
+mod host;
+mod index;
+mod pattern;
+mod requirement;
+mod shadow;
+
+use std::fmt;
+use std::sync::Arc;
 
 use super::claims::Principal;
 use super::reason::Denial;
 use super::request::RequestContext;
+use index::Index;
 
-/// A rule's place in the file, counted from 0.
+pub use expression::{Expression, ExpressionError, Position};
+pub use host::{HostPattern, HostPatternError};
+pub use pattern::{PathPattern, PatternError};
+pub use requirement::Requirement;
+
+/// A rule's place in the file, counted from 0; shown to people counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleId(pub u32);
 
@@ -22,35 +40,101 @@ pub enum Access {
 /// One rule.
 #[derive(Debug)]
 pub struct Rule {
+    /// What people call it.
+    pub name: Option<Arc<str>>,
+    /// The hosts that it is about; every host if there are none.
+    pub hosts: Vec<HostPattern>,
+    /// The methods that it is about, compared exactly (RFC 9110 §9.1); every method if there are none.
+    pub methods: Vec<Box<str>>,
+    /// The paths that it is about.
+    pub path: PathPattern,
     /// Whom it lets in.
     pub access: Access,
+    /// What it asks of a principal; without one ([`Access::Anyone`], [`Access::Optional`]) nothing can be asked.
+    pub require: Requirement,
 }
 
 /// All rules of a configuration; the first that matches decides.
-#[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    index: Index,
 }
 
 impl RuleSet {
     /// Indexes the rules, in the order written.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { rules }
+        Self {
+            index: Index::new(&rules),
+            rules,
+        }
     }
-    /// The first rule that matches.
+
+    /// The first rule that matches, at a cost that hardly depends on how many there are; allocates nothing.
     #[must_use]
-    pub fn find(&self, _request: &RequestContext<'_>) -> Option<(RuleId, &Rule)> {
-        self.rules.first().map(|rule| (RuleId(0), rule))
+    pub fn find(&self, request: &RequestContext<'_>) -> Option<(RuleId, &Rule)> {
+        let id = RuleId(self.index.find(request)?);
+        Some((id, self.rule(id)?))
+    }
+
+    /// A rule by its place.
+    #[must_use]
+    pub fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.rules.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// Every rule, in the order written.
+    pub fn iter(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
+        (0..).map(RuleId).zip(&self.rules)
+    }
+
+    /// Each rule that one earlier rule hides completely (hosts, methods and paths), with the first that does.
+    ///
+    /// What is reported can never match. Rules that several earlier ones hide only together are not found.
+    #[must_use]
+    pub fn shadowed(&self) -> Vec<(RuleId, RuleId)> {
+        shadow::shadowed(&self.rules)
     }
 }
+
 impl Rule {
     /// Asks whether the principal has what the rule requires.
-    pub fn admit(
-        &self,
-        _principal: &Principal,
-        _request: &RequestContext<'_>,
-    ) -> Result<(), Denial> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// The first requirement that is not met; missing scopes are named (RFC 6750 §3).
+    pub fn admit(&self, principal: &Principal, request: &RequestContext<'_>) -> Result<(), Denial> {
+        self.require.check(principal, request)
+    }
+
+    /// What logs call the rule: its name, or else its path pattern.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or_else(|| self.path.as_str())
+    }
+
+    /// Whether a request matches, asked of this rule alone; [`RuleSet::find`] asks all rules at once.
+    #[must_use]
+    pub fn matches(&self, request: &RequestContext<'_>) -> bool {
+        let method = request.method.as_str();
+        (self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(&request.host)))
+            && (self.methods.is_empty() || self.methods.iter().any(|known| **known == *method))
+            && self.path.matches(&request.path)
     }
 }
+
+impl fmt::Display for RuleId {
+    /// Counted from 1, as people count the rules of a file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", u64::from(self.0) + 1)
+    }
+}
+
+impl fmt::Debug for RuleSet {
+    /// The rules; the index says nothing more.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.rules).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;
