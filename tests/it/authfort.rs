@@ -32,7 +32,7 @@ async fn a_login_is_worth_its_identity_at_every_door() {
             .await;
         assert_eq!(
             (admin.status, admin.code().as_str()),
-            (403, "roles_missing"),
+            (403, "insufficient_role"),
             "{door:?}"
         );
     }

@@ -125,6 +125,16 @@ impl Gatefort {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits until its log holds this word.
+    pub(crate) async fn until_logged(&self, word: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !self.log().contains(word) {
+            let now = tokio::time::Instant::now();
+            assert!(now < deadline, "`{word}` was never logged\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Asks a door whether `GET path` with this token may pass.
     pub(crate) async fn ask(&self, door: Door, path: &str, token: Option<&str>) -> Answer {
         let authorization = token.map(|token| format!("Bearer {token}"));
