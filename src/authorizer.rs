@@ -139,6 +139,15 @@ impl Grant {
     pub const fn identity(&self) -> &Identity {
         &self.identity
     }
+
+    /// A grant for the tests of what is written on the wire.
+    #[cfg(test)]
+    pub(crate) const fn for_test(principal: Option<Arc<Principal>>, identity: Identity) -> Self {
+        Self {
+            principal,
+            identity,
+        }
+    }
 }
 
 impl Verdict {
@@ -161,7 +170,7 @@ struct Trace {
 }
 
 /// Runs a future; `None` if it panicked.
-async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| {
         match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {

@@ -42,6 +42,8 @@ macro_rules! reasons {
 reasons! {
     /// Why a request is denied. Each is a fact about the caller's request or token.
     DenyReason {
+        /// The gateway's message cannot be decoded, or is larger than any request head.
+        MessageUnreadable => "message_unreadable",
         /// A header or field that names the original request is missing.
         OriginalMissing => "original_missing",
         /// A header or field that names the original request is there more than once.
@@ -137,7 +139,8 @@ impl DenyReason {
     #[must_use]
     pub const fn kind(self) -> DenyKind {
         match self {
-            Self::OriginalMissing
+            Self::MessageUnreadable
+            | Self::OriginalMissing
             | Self::OriginalRepeated
             | Self::MethodInvalid
             | Self::HostInvalid

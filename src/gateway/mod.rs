@@ -1,10 +1,51 @@
 //! The doors: each reads its gateway's wire into a `RequestContext` and writes a `Verdict` back.
+//!
+//! A door is the route that the operator configured, never a guess from what a request looks like.
+//! No route answers 2xx except with a verdict: to an HTTP gateway any 2xx means "pass".
 
+mod auth_request;
+mod challenge;
+mod envoy_grpc;
+mod ext_authz;
+mod forward_auth;
+mod http_answer;
+mod originals;
+mod problem;
+mod rejection;
+mod request_id;
+mod stripping;
+#[cfg(test)]
+mod testing;
+
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use crate::authorizer::Authorizer;
-use crate::telemetry::Telemetry;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{any, post, post_service};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{Method, StatusCode, Version};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use tower::ServiceExt;
+
+use crate::authorizer::{Authorizer, Decision, Verdict, catch_panic};
+use crate::domain::credential::TokenSource;
+use crate::domain::identity::IdentityHeaders;
+use crate::domain::reason::{DenyReason, OutageReason};
+use crate::domain::request::RequestContext;
+use crate::telemetry::{Door, Telemetry};
+use challenge::Challenges;
+use envoy_grpc::EnvoyNames;
+use rejection::Rejection;
+use request_id::RequestIds;
+use stripping::Stripping;
 
 /// How an outage is told to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +79,225 @@ pub struct DoorState {
 }
 
 /// The HTTP listener's routes: `/auth-request`, `/auth-request/url`, `/forward-auth`, `/ext-authz/...`; all else is 404.
-pub fn http_router(_state: DoorState) -> axum::Router {
-    unimplemented!()
+///
+/// Any method is taken, bodies are never read, and a query of our own URL configures nothing
+/// (Caddy appends the client's).
+pub fn http_router(state: DoorState) -> Router {
+    Router::new()
+        .route("/auth-request", any(auth_request))
+        .route("/auth-request/url", any(auth_request_url))
+        .route("/forward-auth", any(forward_auth))
+        .route("/ext-authz", any(ext_authz))
+        .route("/ext-authz/", any(ext_authz))
+        .route("/ext-authz/{*original}", any(ext_authz))
+        .fallback(no_such_door)
+        .with_state(Doors::shared(state))
 }
 
 /// The gRPC listener's routes: ext_authz v3, health and reflection; anything that is not gRPC over HTTP/2 is refused.
-pub fn grpc_router(_state: DoorState) -> axum::Router {
-    unimplemented!()
+///
+/// The reporter is how the process says, through [`report_health`], whether it is ready: until then
+/// gRPC's whole-server status is SERVING, as `tonic-health` starts it.
+pub fn grpc_router(state: DoorState) -> (Router, HealthReporter) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    // Whole methods, not `/service/*`: tonic answers an unknown method with HTTP 200.
+    let health = post_service(health.map_request(tonic_body));
+    let router = Router::new()
+        .route(envoy_grpc::CHECK, post(envoy_grpc::check))
+        .route("/grpc.health.v1.Health/Check", health.clone())
+        .route("/grpc.health.v1.Health/Watch", health)
+        .merge(reflection())
+        .fallback(no_such_door)
+        .layer(from_fn(grpc_only))
+        .with_state(Doors::shared(state));
+    (router, reporter)
 }
 
-#[expect(dead_code, reason = "replaced with the doors")]
-const RETRY: Duration = Duration::from_secs(1);
+/// Says over gRPC health whether the process is ready: for the whole server and for ext_authz.
+pub async fn report_health(reporter: &HealthReporter, status: ServingStatus) {
+    for service in ["", envoy_grpc::SERVICE] {
+        reporter.set_service_status(service, status).await;
+    }
+}
+
+/// How an HTTP door reads a request.
+type Read = fn(&Parts) -> Result<RequestContext<'_>, DenyReason>;
+
+/// The doors of one listener, behind axum's state.
+type SharedDoors = Arc<Doors>;
+
+/// What every handler needs.
+#[derive(Debug)]
+struct Doors {
+    state: DoorState,
+    answers: Answers,
+    ids: RequestIds,
+    /// The gRPC answer after a panic.
+    panicked: Bytes,
+}
+
+/// What every `write` needs: the settings, and what is made of them once.
+#[derive(Debug)]
+struct Answers {
+    settings: Arc<AnswerSettings>,
+    challenges: Challenges,
+    stripping: Stripping,
+    envoy: EnvoyNames,
+}
+
+impl Doors {
+    fn shared(state: DoorState) -> SharedDoors {
+        let (sources, identity) = (&state.authorizer.token_sources, &state.authorizer.identity);
+        let answers = Answers::new(&state.answers, sources, identity);
+        Arc::new(Self {
+            panicked: envoy_grpc::panicked(&answers),
+            answers,
+            ids: RequestIds::new(),
+            state,
+        })
+    }
+
+    /// Answers an HTTP door: read, decide, record, write.
+    async fn answer(&self, door: Door, request: Request, read: Read) -> Response {
+        let started = Instant::now();
+        // The body goes unread: no verdict depends on it.
+        let (parts, _body) = request.into_parts();
+        let answered = catch_panic(async {
+            let sent = parts.headers.get_all("x-request-id");
+            let id = self.ids.of(sent.iter().map(http::HeaderValue::as_bytes));
+            // A 200 to CONNECT opens a tunnel (RFC 9110 §9.3.6); no gateway asks that way.
+            let request = match parts.method {
+                Method::CONNECT => Err(DenyReason::MethodInvalid),
+                _ => read(&parts),
+            };
+            let verdict = match &request {
+                Ok(request) => self.state.authorizer.decide(request).await,
+                Err(reason) => Verdict::unreadable(*reason),
+            };
+            let request = request.as_ref().ok();
+            let telemetry = &self.state.telemetry;
+            telemetry.record(door, request, Some(&id), &verdict, started.elapsed());
+            http_answer::write(&verdict.decision, request, &id, door, &self.answers)
+        })
+        .await;
+        answered
+            .unwrap_or_else(|| {
+                self.record_panic(door, started);
+                let outage = OutageReason::InternalError.into();
+                let on_unavailable = self.answers.settings.on_unavailable;
+                let rejection = Rejection::unavailable(&outage, door, on_unavailable);
+                http_answer::bare(rejection.status.http())
+            })
+            .map(Body::from)
+    }
+
+    /// Records a panic of ours; should the recording be what panics, the answer still goes out.
+    fn record_panic(&self, door: Door, started: Instant) {
+        let verdict = outage(OutageReason::InternalError);
+        let record = || {
+            let telemetry = &self.state.telemetry;
+            telemetry.record(door, None, None, &verdict, started.elapsed());
+        };
+        let _unrecorded = std::panic::catch_unwind(AssertUnwindSafe(record));
+    }
+}
+
+impl Answers {
+    fn new(
+        settings: &Arc<AnswerSettings>,
+        sources: &[TokenSource],
+        identity: &IdentityHeaders,
+    ) -> Self {
+        Self {
+            settings: Arc::clone(settings),
+            challenges: Challenges::new(&settings.realm),
+            stripping: Stripping::new(settings, sources),
+            envoy: EnvoyNames::new(identity),
+        }
+    }
+}
+
+/// A verdict about us.
+fn outage(reason: OutageReason) -> Verdict {
+    Verdict {
+        decision: Decision::Unavailable(reason.into()),
+        rule: None,
+        issuer: None,
+    }
+}
+
+async fn auth_request(State(doors): State<SharedDoors>, request: Request) -> Response {
+    doors
+        .answer(Door::AuthRequest, request, auth_request::read)
+        .await
+}
+
+async fn auth_request_url(State(doors): State<SharedDoors>, request: Request) -> Response {
+    doors
+        .answer(Door::AuthRequestUrl, request, auth_request::read_url)
+        .await
+}
+
+async fn forward_auth(State(doors): State<SharedDoors>, request: Request) -> Response {
+    doors
+        .answer(Door::ForwardAuth, request, forward_auth::read)
+        .await
+}
+
+async fn ext_authz(State(doors): State<SharedDoors>, request: Request) -> Response {
+    doors.answer(Door::ExtAuthz, request, ext_authz::read).await
+}
+
+/// A mistyped path must not let everyone in: no 2xx, here least of all.
+async fn no_such_door() -> Response {
+    http_answer::bare(StatusCode::NOT_FOUND).map(Body::from)
+}
+
+/// Refuses what is not gRPC: an HTTP gateway that was pointed at this port would take
+/// gRPC's HTTP 200 for "pass".
+async fn grpc_only(request: Request, next: Next) -> Response {
+    let is_grpc = request.version() == Version::HTTP_2
+        && request.headers().get(CONTENT_TYPE).is_some_and(|value| {
+            // `application/grpc`, with a `+proto` or a `;` parameter after it.
+            value
+                .as_bytes()
+                .strip_prefix(b"application/grpc")
+                .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+        });
+    if is_grpc {
+        next.run(request).await
+    } else {
+        http_answer::bare(StatusCode::UNSUPPORTED_MEDIA_TYPE).map(Body::from)
+    }
+}
+
+/// Server reflection, v1 and the v1alpha that older tools speak.
+fn reflection<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(envoy_grpc::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let mut router = Router::new();
+    // The descriptors are compiled in, and a test lists them; were they broken, reflection would be missing.
+    if let Ok(service) = builder().build_v1() {
+        router = router.route(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            post_service(service.map_request(tonic_body)),
+        );
+    }
+    if let Ok(service) = builder().build_v1alpha() {
+        router = router.route(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            post_service(service.map_request(tonic_body)),
+        );
+    }
+    router
+}
+
+fn tonic_body(request: Request) -> http::Request<tonic::body::Body> {
+    request.map(tonic::body::Body::new)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,19 @@
 //! The process: command line, configuration, listeners, drain, admin pages, development issuer.
+//!
+//! Nothing here decides about a request; it makes what decides, and keeps it running.
 
+mod admin;
+pub mod check;
+mod cli;
 pub mod config;
+mod connection;
+mod dev;
+mod drain;
+mod listen;
+mod serve;
+
+pub use cli::{Exit, run};
+pub use connection::{ConnectionLimits, Protocol};
+pub use drain::Shutdown;
+pub use listen::{BindError, BindProblem, BoundAddress};
+pub use serve::{Bound, ConfigOrigin, RunError, StartError, build};

@@ -2,7 +2,6 @@
 //!
 //! The cache obeys [`plan`]; the [background task](super::refresh) alone changes what is held.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::flood::{KeyHint, Refused};
+use super::held::{Confirmed, Held};
 use super::plan::{Answer, Health, Inquiry, KeyMatch, KeyState, Plan, plan, plan_at_once};
 use super::schedule::Demand;
 use crate::domain::algorithm::Algorithm;
@@ -35,28 +35,6 @@ pub(super) struct KeyCache {
     /// Whether stale keys were served since the last refresh started.
     nudged: AtomicBool,
     wake: Notify,
-}
-
-/// The key set in force.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    /// The usable keys.
-    pub keys: Arc<KeySet>,
-    /// The keys of the same document that are not used.
-    pub skipped: Arc<[SkippedKey]>,
-    /// When the issuer last stood by them; never, if there are none.
-    pub confirmed: Option<Confirmed>,
-}
-
-/// A moment at which the issuer stood by its keys.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Confirmed {
-    /// When we learned of it.
-    pub at: Instant,
-    /// How old it was then: zero unless the keys come from a snapshot.
-    pub age: Duration,
-    /// For how long it makes the keys fresh.
-    pub lifetime: Duration,
 }
 
 /// How the refreshes go. Refreshes are numbered from 1.
@@ -296,11 +274,6 @@ impl KeyCache {
         next_start: Instant,
         due: Instant,
     ) {
-        if outcome.is_err() {
-            // What the issuer said before is no answer any more.
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.clear();
-        }
         self.progress.send_modify(|progress| {
             progress.finished = progress.started;
             progress.last_error = outcome.err();
@@ -324,41 +297,6 @@ impl KeyCache {
     /// How long keys are used while they are not confirmed.
     pub(super) const fn max_stale(&self) -> Duration {
         self.max_stale
-    }
-}
-
-impl Held {
-    /// How far the keys can be relied on.
-    pub(super) fn state(&self, now: Instant, max_stale: Duration) -> KeyState {
-        match self.confirmed {
-            Some(confirmed) if confirmed.age(now) < confirmed.lifetime => KeyState::Fresh,
-            Some(confirmed) if confirmed.age(now) < max_stale => KeyState::Stale,
-            Some(_) | None => KeyState::Blind,
-        }
-    }
-
-    /// When the state changes next if nothing is done; `None` if never, or not before the end of time.
-    pub(super) fn next_state_at(&self, now: Instant, max_stale: Duration) -> Option<Instant> {
-        let confirmed = self.confirmed?;
-        let end = match self.state(now, max_stale) {
-            KeyState::Fresh => confirmed.lifetime,
-            KeyState::Stale => max_stale,
-            KeyState::Blind => return None,
-        };
-        confirmed.at.checked_add(end.saturating_sub(confirmed.age))
-    }
-
-    /// The keys' ids, in order.
-    pub(super) fn kids(&self) -> BTreeSet<&str> {
-        self.keys.kids().collect()
-    }
-}
-
-impl Confirmed {
-    /// How long ago the issuer stood by the keys.
-    pub(super) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.at)
-            .saturating_add(self.age)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use reqwest::redirect;
+use url::Url;
 
 use super::settings::HttpSettings;
 
@@ -59,6 +60,7 @@ impl Clients {
     pub(super) fn client(
         &mut self,
         settings: &HttpSettings,
+        url: &Url,
     ) -> Result<(ClientIdentity, reqwest::Client), TlsError> {
         let ca = read(settings.ca_file.as_deref(), "ca_file")?;
         let certificate = read(settings.client_cert_file.as_deref(), "client_cert_file")?;
@@ -69,14 +71,27 @@ impl Clients {
         if let Some((_, client)) = self.0.iter().find(|(known, _)| *known == identity) {
             return Ok((identity, client.clone()));
         }
-        let client = build(settings, ca.as_deref(), certificate.as_deref())?;
+        let build = |anchors| build(settings, anchors, ca.as_deref(), certificate.as_deref());
+        let client = match build(Anchors::System) {
+            // An image without trust anchors can still ask an issuer that needs none.
+            Err(TlsError::Client(_)) if url.scheme() == "http" => build(Anchors::None)?,
+            built => built?,
+        };
         self.0.push((identity.clone(), client.clone()));
         Ok((identity, client))
     }
 }
 
+/// Whom a client trusts besides the operator's `ca_file`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Anchors {
+    System,
+    None,
+}
+
 fn build(
     settings: &HttpSettings,
+    anchors: Anchors,
     ca: Option<&[u8]>,
     certificate: Option<&[u8]>,
 ) -> Result<reqwest::Client, TlsError> {
@@ -91,6 +106,9 @@ fn build(
         .timeout(settings.timeout)
         .pool_idle_timeout(Clients::IDLE)
         .pool_max_idle_per_host(1);
+    if anchors == Anchors::None {
+        builder = builder.tls_certs_only([]);
+    }
     if !settings.proxy_from_env {
         builder = builder.no_proxy();
     }
@@ -134,19 +152,28 @@ fn fingerprint(files: &[Option<&[u8]>]) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    fn url() -> Url {
+        Url::parse("https://issuer.example").expect("a URL")
+    }
+
+    #[test]
+    fn no_anchors_are_no_error_where_none_are_needed() {
+        assert!(build(&HttpSettings::default(), Anchors::None, None, None).is_ok());
+    }
+
     #[test]
     fn equal_settings_share_a_client() {
         let mut clients = Clients::default();
         let settings = HttpSettings::default();
-        let (one, _) = clients.client(&settings).expect("a client");
-        let (two, _) = clients.client(&settings).expect("a client");
+        let (one, _) = clients.client(&settings, &url()).expect("a client");
+        let (two, _) = clients.client(&settings, &url()).expect("a client");
         assert_eq!(one, two);
         assert_eq!(clients.0.len(), 1);
         let slower = HttpSettings {
             timeout: Duration::from_secs(9),
             ..HttpSettings::default()
         };
-        clients.client(&slower).expect("a client");
+        clients.client(&slower, &url()).expect("a client");
         assert_eq!(clients.0.len(), 2);
     }
 
@@ -166,9 +193,9 @@ mod tests {
         };
         let mut clients = Clients::default();
         std::fs::write(&path, anchor("one.example")).expect("written");
-        let (one, _) = clients.client(&settings).expect("a client");
+        let (one, _) = clients.client(&settings, &url()).expect("a client");
         std::fs::write(&path, anchor("two.example")).expect("written");
-        let (two, _) = clients.client(&settings).expect("a client");
+        let (two, _) = clients.client(&settings, &url()).expect("a client");
         assert_ne!(one, two);
     }
 
@@ -180,7 +207,7 @@ mod tests {
             ca_file: Some(path.clone()),
             ..HttpSettings::default()
         };
-        let missing = Clients::default().client(&with_ca);
+        let missing = Clients::default().client(&with_ca, &url());
         assert!(matches!(
             missing,
             Err(TlsError::File {
@@ -189,7 +216,7 @@ mod tests {
             })
         ));
         std::fs::write(&path, "no certificate").expect("written");
-        let junk = Clients::default().client(&with_ca);
+        let junk = Clients::default().client(&with_ca, &url());
         assert!(matches!(
             junk,
             Err(TlsError::Pem {
@@ -201,7 +228,7 @@ mod tests {
             client_cert_file: Some(path),
             ..HttpSettings::default()
         };
-        let junk = Clients::default().client(&with_certificate);
+        let junk = Clients::default().client(&with_certificate, &url());
         assert!(matches!(
             junk,
             Err(TlsError::Pem {

@@ -117,6 +117,7 @@ fn key_set_code(error: &KeySetError) -> &'static str {
 const fn status_code(status: u16) -> &'static str {
     match status {
         204 => "status_204",
+        304 => "status_304",
         400 => "status_400",
         401 => "status_401",
         403 => "status_403",

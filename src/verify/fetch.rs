@@ -93,7 +93,9 @@ impl Fetcher {
             StatusCode::NOT_MODIFIED if conditional => {
                 return Ok(Fetched::NotModified { freshness });
             }
-            status if status.is_redirection() => return Err(FetchError::Redirect),
+            status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
+                return Err(FetchError::Redirect);
+            }
             status => {
                 return Err(FetchError::Status {
                     status: status.as_u16(),

@@ -112,12 +112,6 @@ impl Refused {
         self.young.insert(self.hasher.hash_one(hint));
     }
 
-    /// Forgets every hint.
-    pub(super) fn clear(&mut self) {
-        self.young = HashSet::new();
-        self.old = HashSet::new();
-    }
-
     /// Lets generations die of age.
     fn turn(&mut self, now: Instant) {
         let age = now.saturating_duration_since(self.turned_at);
@@ -225,7 +219,5 @@ mod tests {
         }
         assert!(refused.contains(KeyHint::Kid("99999"), start));
         assert!(!refused.contains(KeyHint::Kid("0"), start));
-        refused.clear();
-        assert!(!refused.contains(KeyHint::Kid("99999"), start));
     }
 }

@@ -103,7 +103,7 @@ impl Issuer {
                 Keys::kept(&name, origin, reader, before, workshop)
             }
             KeySource::Url(url) => {
-                let (client, fetcher) = workshop.fetcher(&name, &http)?;
+                let (client, fetcher) = workshop.fetcher(&name, &http, url)?;
                 let reader = Source::url(fetcher, url.clone());
                 let origin = Origin {
                     source: keys,
@@ -113,7 +113,7 @@ impl Issuer {
                 Keys::kept(&name, origin, reader, before, workshop)
             }
             KeySource::Discovery(url) => {
-                let (client, fetcher) = workshop.fetcher(&name, &http)?;
+                let (client, fetcher) = workshop.fetcher(&name, &http, url)?;
                 let reader = Source::discovery(fetcher, Discovery::new(Arc::clone(&name), url));
                 let origin = Origin {
                     source: keys,
@@ -178,10 +178,11 @@ impl Workshop<'_> {
         &mut self,
         issuer: &Arc<str>,
         settings: &HttpSettings,
+        url: &Url,
     ) -> Result<(ClientIdentity, Fetcher), StartError> {
         let (identity, client) =
             self.clients
-                .client(settings)
+                .client(settings, url)
                 .map_err(|problem| StartError::Tls {
                     issuer: Arc::clone(issuer),
                     problem,

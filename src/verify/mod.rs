@@ -8,7 +8,7 @@
 //! | unknown `kid`, and the issuer answered without it | Deny |
 //! | unknown `kid`, and the issuer could not answer | Unavailable |
 //! | forged `kid`s without number | the same; at most [`MAX_REFRESHES_PER_MINUTE`] refreshes a minute, and a real rotation waits 750 ms at most for its turn |
-//! | the issuer comes back | keys are fresh again within ten seconds |
+//! | the issuer comes back | keys are fresh again within ten seconds; within a minute if it asked for that by `Retry-After` |
 //! | a key is withdrawn | it verifies nothing after the next good refresh, `max_lifetime` away at most |
 //! | cold start, issuer down | verdicts from the snapshot if there is one; else Unavailable |
 //!
@@ -23,6 +23,7 @@ mod discovery;
 mod failure;
 mod fetch;
 mod flood;
+mod held;
 mod issuer;
 mod lifetime;
 mod plan;

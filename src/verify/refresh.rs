@@ -14,9 +14,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::cache::{Confirmed, Held, KeyCache};
+use super::cache::KeyCache;
 use super::clock::Clock;
 use super::failure::FetchError;
+use super::held::{Confirmed, Held};
 use super::plan::KeyState;
 use super::schedule::{Demand, Jitter, Schedule};
 use super::settings::RefreshSettings;

@@ -11,6 +11,8 @@ mod keys;
 #[cfg(test)]
 mod oidc;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(
     dead_code,

@@ -4,7 +4,7 @@ use Expect::{Allow, Deny, Unavailable};
 
 /// One row.
 #[derive(Debug, Clone, Copy)]
-pub struct Case {
+pub(crate) struct Case {
     /// What it is about; unique.
     pub name: &'static str,
     /// The method that the client sends.
@@ -23,7 +23,7 @@ pub struct Case {
 
 /// A row's decision.
 #[derive(Debug, Clone, Copy)]
-pub enum Expect {
+pub(crate) enum Expect {
     /// Allowed; the upstream sees exactly these identity headers (the others absent or empty).
     Allow(&'static [(&'static str, &'static str)]),
     /// Denied with this reason code.
@@ -34,7 +34,7 @@ pub enum Expect {
 
 /// A gateway that the rows run through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gateway {
+pub(crate) enum Gateway {
     /// Envoy, ext_authz over gRPC.
     EnvoyGrpc,
     /// Envoy, ext_authz over HTTP.
@@ -51,7 +51,7 @@ pub enum Gateway {
 
 /// What the client of a gateway gets where it is not what the wire table says.
 #[derive(Debug, Clone, Copy)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The request reaches the upstream, with these identity headers.
     Allow(&'static [(&'static str, &'static str)], &'static str),
     /// The client gets this status and nothing reaches the upstream; the reason why.
@@ -79,7 +79,7 @@ const NOBODY: Expect = Allow(&[]);
 
 /// Every row, one a line so that the table reads as a table.
 #[rustfmt::skip]
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     // Rules: who needs a token at all.
     case("anyone_without_token", "GET", "/health", &[], NOBODY),
     case("anyone_ignores_a_good_token", "GET", "/health", &[("authorization", "Bearer {user}")], NOBODY),

@@ -1,1 +1,293 @@
 //! The configuration: the file as written, then what is meant.
+//!
+//! [`Config`] is whole or is not: every problem of the file is in [`ConfigErrors`], with its line, its column,
+//! the way to it through the keys, and what to write instead. Secrets and what variables hold are in neither.
+//! Refuses to know what the settings do.
+
+mod bounds;
+mod caution;
+mod environment;
+mod fault;
+mod files;
+mod findings;
+mod headers;
+mod issuers;
+mod key_source;
+mod limits;
+mod listen;
+mod notes;
+mod problem;
+mod raw;
+mod read;
+mod rules;
+mod scalar;
+mod shapes;
+mod source;
+mod suggest;
+mod tree;
+mod values;
+mod yaml;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::domain::credential::TokenSource;
+use crate::domain::identity::IdentityHeaders;
+use crate::domain::policy::RuleSet;
+use crate::gateway::{AnswerSettings, OnUnavailable};
+use crate::telemetry::settings::LogSettings;
+use crate::verify::settings::IssuerSettings;
+
+use files::{Files, read_limited};
+use headers::Tokens;
+use notes::Notes;
+use raw::{RawConfig, RawLog};
+use read::{At, Reader, Setting, Trail};
+use rules::TokenUse;
+use shapes::Switch;
+use source::Source;
+use tree::{MAX_FILE_SIZE, Node};
+
+pub use caution::Caution;
+pub use environment::Environment;
+pub use fault::Fault;
+pub use limits::Limits;
+pub use listen::{ListenAddress, ListenSettings};
+pub use problem::{ConfigErrors, Problem, Warning};
+pub use read::Shown;
+pub use source::{Place, Span};
+
+/// What is meant: everything that the process is built from.
+pub struct Config {
+    /// Where the process listens.
+    pub listen: ListenSettings,
+    /// The rules, in the order written.
+    pub rules: RuleSet,
+    /// Where a token may stand.
+    pub token_sources: Vec<TokenSource>,
+    /// The longest token, in bytes.
+    pub max_token_size: usize,
+    /// The headers that tell the upstream who is asking.
+    pub identity: IdentityHeaders,
+    /// Whose tokens are believed, and where their keys come from.
+    pub issuers: Vec<IssuerSettings>,
+    /// How long one decision may take.
+    pub deadline: Duration,
+    /// What the doors' answers say.
+    pub answers: AnswerSettings,
+    /// How long requests in flight may take to finish at shutdown.
+    pub drain_timeout: Duration,
+    /// What clients may take of the process.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: LogSettings,
+    /// What is legal, and dangerous.
+    pub warnings: Vec<Warning>,
+}
+
+/// The file as written, and what is wrong with it so far.
+#[derive(Debug)]
+struct Written {
+    source: Source,
+    files: Files,
+    raw: Option<RawConfig>,
+    problems: Vec<Problem>,
+}
+
+impl Config {
+    /// Reads a file; variables come from this process's environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, or that it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        let unread = |fault| {
+            let whole = Source::new(&name, String::new()).whole("");
+            ConfigErrors::new(&name, vec![Problem::new(fault, whole)], Vec::new())
+        };
+        let bytes = read_limited(path, MAX_FILE_SIZE).map_err(|error| {
+            unread(if error.kind() == std::io::ErrorKind::FileTooLarge {
+                Fault::FileTooLarge
+            } else {
+                Fault::FileUnreadable {
+                    reason: error.to_string(),
+                }
+            })
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| unread(Fault::FileNotUtf8))?;
+        Written::parse(text, path, &Environment::Process).try_into()
+    }
+
+    /// Reads a text; `path` is what messages call it, and where relative paths within it start.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text.
+    pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Self, ConfigErrors> {
+        Written::parse(text.to_owned(), path, environment).try_into()
+    }
+}
+
+impl Written {
+    fn parse(text: String, path: &Path, environment: &Environment) -> Self {
+        let mut source = Source::new(&path.display().to_string(), text);
+        let mut problems = Vec::new();
+        let node = Node::parse(&mut source, environment, &mut problems);
+        let raw = node.and_then(|node| {
+            RawConfig::read(
+                &node,
+                &Trail::Root,
+                &mut Reader::new(&source, &mut problems),
+            )
+        });
+        Self {
+            source,
+            files: Files::beside(path),
+            raw,
+            problems,
+        }
+    }
+}
+
+impl TryFrom<Written> for Config {
+    type Error = ConfigErrors;
+
+    fn try_from(written: Written) -> Result<Self, ConfigErrors> {
+        let Written {
+            source,
+            files,
+            raw,
+            problems,
+        } = written;
+        let mut notes = Notes::new(&source, problems);
+        let config = raw.and_then(|raw| Self::from_raw(raw, &files, &mut notes));
+        let (problems, warnings) = notes.finish();
+        match config {
+            Some(config) if problems.is_empty() => Ok(Self { warnings, ..config }),
+            Some(_) | None => Err(ConfigErrors::new(source.name(), problems, warnings)),
+        }
+    }
+}
+
+impl Config {
+    /// Gives every setting its meaning. A setting with a problem gets its default, so that the others are still
+    /// looked at; the caller drops the result when there is any problem.
+    fn from_raw(raw: RawConfig, files: &Files, notes: &mut Notes<'_>) -> Option<Self> {
+        let listen = ListenSettings::from_raw(raw.listen, notes);
+        let tokens = Tokens::from_raw(raw.token, notes);
+        let waits = issuers::waits(&raw.keys, &raw.issuers);
+        let refresh = issuers::refresh_defaults(raw.keys, files, notes);
+        let no_issuers = raw.issuers.is_absent();
+        let issuers = raw.issuers.into_value().unwrap_or_default();
+        let issuers = issuers::from_raw(issuers, &refresh, files, notes);
+        if raw.rules.is_absent() {
+            let advice =
+                "write which requests pass, as in rules: [{path: /**, allow: authenticated}]";
+            notes.error(
+                Fault::Missing {
+                    key: "rules",
+                    advice,
+                },
+                &raw.spot,
+            );
+        }
+        let rules = rules::from_raw(raw.rules.into_value().unwrap_or_default(), notes);
+        if no_issuers && rules.tokens == TokenUse::Needed {
+            notes.error(Fault::IssuersMissing, &raw.spot);
+        }
+        let identity = headers::identity(raw.identity, raw.identity_values, &tokens.sources, notes);
+        let deadline = limits::DEADLINE.check(&raw.deadline, limits::DEFAULT_DEADLINE, notes);
+        for wait in waits.iter().filter(|wait| wait.value > deadline) {
+            notes.warn(Caution::WaitPastDeadline, &wait.spot);
+        }
+        let limits = Limits::from_raw(raw.limits, notes);
+        if let Some(at) = &tokens.max_size_spot
+            && tokens.max_size > limits.max_header_bytes
+        {
+            notes.warn(Caution::TokenNeverFits, at);
+        }
+        if let Some(at) = raw.on_unavailable.given()
+            && at.value == OnUnavailable::Gateway
+        {
+            notes.warn(Caution::GatewayDecides, &at.spot);
+        }
+        let answers = AnswerSettings {
+            realm: realm(&raw.realm, notes),
+            // Closed: whoever wants an outage to let requests through must say so.
+            on_unavailable: raw
+                .on_unavailable
+                .given()
+                .map_or(OnUnavailable::Deny, |at| at.value),
+            forward_token: raw
+                .forward_token
+                .given()
+                .is_none_or(|at| at.value == Switch::On),
+        };
+        Some(Self {
+            listen: listen?,
+            rules: rules.set,
+            token_sources: tokens.sources,
+            max_token_size: tokens.max_size,
+            identity,
+            issuers,
+            deadline,
+            answers,
+            drain_timeout: limits::DRAIN.check(&raw.drain_timeout, limits::DEFAULT_DRAIN, notes),
+            limits,
+            log: log(&raw.log),
+            warnings: Vec::new(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Config {
+    /// Issuers by name: where their keys come from may hold a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let issuers: Vec<&str> = self
+            .issuers
+            .iter()
+            .map(|issuer| &*issuer.rules.issuer)
+            .collect();
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("rules", &self.rules)
+            .field("token_sources", &self.token_sources)
+            .field("max_token_size", &self.max_token_size)
+            .field("identity", &self.identity)
+            .field("issuers", &issuers)
+            .field("deadline", &self.deadline)
+            .field("answers", &self.answers)
+            .field("drain_timeout", &self.drain_timeout)
+            .field("limits", &self.limits)
+            .field("log", &self.log)
+            .field("warnings", &self.warnings)
+            .finish()
+    }
+}
+
+/// The realm: what a quoted string holds without escapes (RFC 9110 §5.6.4).
+fn realm(raw: &Setting<At<String>>, notes: &mut Notes<'_>) -> String {
+    let Some(at) = raw.given() else {
+        return "gatefort".to_owned();
+    };
+    if !at
+        .value
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
+    {
+        notes.error(Fault::Realm, &at.spot);
+    }
+    at.value.clone()
+}
+
+fn log(raw: &Setting<RawLog>) -> LogSettings {
+    let base = LogSettings::default();
+    let Some(raw) = raw.given() else { return base };
+    LogSettings {
+        format: raw.format.given().map_or(base.format, |at| at.value),
+        level: raw.level.given().map_or(base.level, |at| at.value),
+        decisions: raw.decisions.given().map_or(base.decisions, |at| at.value),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ async fn no_bad_answer_replaces_good_keys() {
             "redirect",
             Answer::text(307, "").header("location", "https://example.com/"),
         ),
-        ("redirect", Answer::text(304, "")),
+        ("status_304", Answer::text(304, "")),
         ("not_json", Answer::text(200, "")),
         ("not_json", Answer::text(200, "<html>maintenance</html>")),
         ("not_json", Answer::text(200, &good[..good.len() / 2])),
@@ -159,7 +159,9 @@ async fn keys_are_found_by_oauth_metadata() {
 #[tokio::test]
 async fn documents_that_are_not_the_issuers_find_nothing() {
     let path = "/.well-known/openid-configuration";
-    let table: [(&str, &dyn Fn(&str, &str) -> Answer); 9] = [
+    /// What the issuer's name and its keys' URL are made into.
+    type Document<'t> = &'t dyn Fn(&str, &str) -> Answer;
+    let table: [(&str, Document<'_>); 9] = [
         ("issuer_mismatch", &|_, keys| {
             metadata("https://other", keys)
         }),

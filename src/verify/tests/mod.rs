@@ -4,6 +4,8 @@ mod answers;
 mod local;
 mod outage;
 mod rotation;
+mod state;
+mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

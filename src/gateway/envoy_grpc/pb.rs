@@ -1,0 +1,5 @@
+//! The generated messages of `proto/`: Envoy's names, strings as bytes (see `build.rs`).
+
+#![expect(unreachable_pub, clippy::doc_markdown, reason = "generated code")]
+
+include!(concat!(env!("OUT_DIR"), "/pb.rs"));

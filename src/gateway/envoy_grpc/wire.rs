@@ -1,0 +1,183 @@
+//! gRPC's framing around one `Check`, and the handler.
+//!
+//! Framed by hand, because a server library answers a message that it cannot read with a gRPC
+//! error, and every gRPC error is "allow" to an Envoy with `failure_mode_allow`. Here a broken,
+//! compressed or oversized message gets an explicit denial.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::{BodyExt, Full, Limited};
+use prost::Message;
+
+use super::super::{Answers, Doors, SharedDoors, outage};
+use super::answer;
+use super::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use super::read;
+use crate::authorizer::{Verdict, catch_panic};
+use crate::domain::reason::{DenyReason, OutageReason};
+use crate::domain::request::RequestContext;
+use crate::telemetry::Door;
+
+/// The largest message read: far above any request head, far below what could hurt.
+const MAX_MESSAGE: usize = 1 << 20;
+/// A flag and a length before each message (gRPC over HTTP/2, "Length-Prefixed-Message").
+const FRAME_HEAD: usize = 5;
+
+/// Answers `Check`.
+pub(in crate::gateway) async fn check(
+    State(doors): State<SharedDoors>,
+    request: Request,
+) -> Response {
+    let started = Instant::now();
+    let answer = catch_panic(decide(&doors, request, started)).await;
+    respond(answer.unwrap_or_else(|| {
+        doors.record_panic(Door::EnvoyGrpc, started);
+        doors.panicked.clone()
+    }))
+}
+
+async fn decide(doors: &Doors, request: Request, started: Instant) -> Bytes {
+    let (head, body) = request.into_parts();
+    let budget = budget(&head.headers, doors.state.authorizer.deadline);
+    let message = match tokio::time::timeout(budget, receive(body)).await {
+        Ok(received) => received.and_then(decode),
+        Err(_elapsed) => {
+            return conclude(
+                doors,
+                None,
+                &outage(OutageReason::DeadlineExceeded),
+                started,
+            );
+        }
+    };
+    let request = message.as_ref().map_err(|reason| *reason).and_then(read);
+    match &request {
+        Err(reason) => conclude(doors, None, &Verdict::unreadable(*reason), started),
+        Ok(request) => {
+            let left = budget.saturating_sub(started.elapsed());
+            let verdict = tokio::time::timeout(left, doors.state.authorizer.decide(request))
+                .await
+                .unwrap_or_else(|_elapsed| outage(OutageReason::DeadlineExceeded));
+            conclude(doors, Some(request), &verdict, started)
+        }
+    }
+}
+
+/// Records and writes a verdict.
+fn conclude(
+    doors: &Doors,
+    request: Option<&RequestContext<'_>>,
+    verdict: &Verdict,
+    started: Instant,
+) -> Bytes {
+    let sent = request
+        .into_iter()
+        .flat_map(|request| request.headers.all("x-request-id"));
+    let id = doors.ids.of(sent);
+    let telemetry = &doors.state.telemetry;
+    telemetry.record(
+        Door::EnvoyGrpc,
+        request,
+        Some(&id),
+        verdict,
+        started.elapsed(),
+    );
+    let response = answer::write(
+        &verdict.decision,
+        verdict.rule,
+        request,
+        &id,
+        &doors.answers,
+    );
+    frame(&response)
+}
+
+/// The answer after a panic of ours: made before there is anything to panic about.
+pub(in crate::gateway) fn panicked(answers: &Answers) -> Bytes {
+    let verdict = outage(OutageReason::InternalError);
+    frame(&answer::write(&verdict.decision, None, None, "", answers))
+}
+
+/// How long a decision may take: the gateway's own patience (`grpc-timeout`), if that is shorter
+/// than ours, less a tenth for the way back. Once Envoy gives up, its failure mode decides;
+/// an answer of ours in time keeps the door closed.
+fn budget(headers: &HeaderMap, deadline: Duration) -> Duration {
+    headers
+        .get("grpc-timeout")
+        .and_then(|value| grpc_timeout(value.as_bytes()))
+        .map_or(deadline, |patience| deadline.min(patience / 10 * 9))
+}
+
+/// `TimeoutValue TimeoutUnit` of the gRPC protocol: up to eight digits and a letter.
+fn grpc_timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    match unit {
+        b'H' => Some(Duration::from_secs(count * 3600)),
+        b'M' => Some(Duration::from_secs(count * 60)),
+        b'S' => Some(Duration::from_secs(count)),
+        b'm' => Some(Duration::from_millis(count)),
+        b'u' => Some(Duration::from_micros(count)),
+        b'n' => Some(Duration::from_nanos(count)),
+        _unknown => None,
+    }
+}
+
+/// Takes the one message out of a request body.
+async fn receive(body: Body) -> Result<Bytes, DenyReason> {
+    let body = Limited::new(body, FRAME_HEAD + MAX_MESSAGE);
+    let collected = body.collect().await;
+    let bytes = collected.map_err(|_too_large_or_cut_off| DenyReason::MessageUnreadable)?;
+    unframe(bytes.to_bytes())
+}
+
+/// Takes the frame off: exactly one message, uncompressed (we offer no compression).
+fn unframe(mut bytes: Bytes) -> Result<Bytes, DenyReason> {
+    let whole = bytes.try_get_u8() == Ok(0)
+        && bytes
+            .try_get_u32()
+            .is_ok_and(|length| usize::try_from(length) == Ok(bytes.len()));
+    whole.then_some(bytes).ok_or(DenyReason::MessageUnreadable)
+}
+
+fn decode(message: Bytes) -> Result<CheckRequest, DenyReason> {
+    CheckRequest::decode(message).map_err(|_malformed| DenyReason::MessageUnreadable)
+}
+
+fn frame(response: &CheckResponse) -> Bytes {
+    let length = response.encoded_len();
+    let mut buffer = BytesMut::with_capacity(FRAME_HEAD + length);
+    buffer.put_u8(0);
+    // An answer is some kilobytes; were it ever more than the prefix can count, the peer fails to read it.
+    buffer.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    // Fails only for want of room, and this buffer grows.
+    let _infallible = response.encode(&mut buffer);
+    buffer.freeze()
+}
+
+/// gRPC's HTTP around an answer: 200, the message, and `grpc-status: 0` as a trailer,
+/// for the verdict is in the message.
+fn respond(message: Bytes) -> Response {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static("0"),
+    );
+    let body = Full::new(message).with_trailers(ready(Some(Ok::<_, Infallible>(trailers))));
+    let mut response = Response::new(Body::new(body));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}

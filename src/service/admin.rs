@@ -1,0 +1,329 @@
+//! The admin listener's pages: health, readiness, metrics, status. They show, and change nothing.
+//!
+//! No token, claim or secret is within reach here; who may read these pages is a matter of where
+//! the listener is bound.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::{DecisionCounts, Telemetry};
+use crate::verify::{IssuerStatus, KeyState, Verifier};
+
+/// What the pages show.
+#[derive(Debug, Clone)]
+pub(super) struct AdminState {
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) telemetry: Arc<Telemetry>,
+    /// Cancelled when the process no longer takes requests.
+    pub(super) drain: CancellationToken,
+    /// Where each listener is bound.
+    pub(super) listeners: BTreeMap<&'static str, String>,
+    pub(super) config: ConfigStatus,
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ConfigStatus {
+    /// Where it was read; absent for the built-in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
+    /// SHA-256 of its text, in hex: two processes with the same one run the same rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sha256: Option<String>,
+    /// When it was read (RFC 3339).
+    pub(super) loaded_at: String,
+    /// How many rules it has.
+    pub(super) rules: usize,
+    /// What is legal in it but dangerous.
+    pub(super) warnings: Vec<String>,
+}
+
+/// `/readyz`.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    draining: bool,
+    /// The issuers that readiness waits for and whose keys are not there.
+    missing: Vec<Arc<str>>,
+}
+
+/// `/status`.
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    uptime_seconds: u64,
+    ready: bool,
+    draining: bool,
+    config: &'a ConfigStatus,
+    listeners: &'a BTreeMap<&'static str, String>,
+    decisions: DecisionCounts,
+    dropped_log_lines: u64,
+    issuers: Vec<IssuerStatus>,
+}
+
+/// What `/` says until there is more to see.
+const INDEX: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+<title>Gatefort</title></head><body><h1>Gatefort</h1><ul>\n\
+<li><a href=\"/healthz\">/healthz</a>: the process lives</li>\n\
+<li><a href=\"/readyz\">/readyz</a>: it has the keys to decide, and is not shutting down</li>\n\
+<li><a href=\"/metrics\">/metrics</a>: for Prometheus</li>\n\
+<li><a href=\"/status\">/status</a>: configuration, issuers and counts as JSON</li>\n\
+</ul></body></html>\n";
+
+/// What Prometheus asks for; older versions read it as well.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The admin listener's routes; GET and HEAD only, all else is 404 or 405.
+pub(super) fn router(state: AdminState) -> Router {
+    Router::new()
+        .route("/", get(|| async { Html(INDEX) }))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .with_state(Arc::new(state))
+        .layer(map_response(secured))
+}
+
+async fn readyz(State(state): State<Arc<AdminState>>) -> Response {
+    let readiness = state.readiness();
+    let code = if readiness.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (code, Json(readiness)).into_response()
+}
+
+async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
+    match state.telemetry.metrics(state.verifier.status()) {
+        Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(std::fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn status(State(state): State<Arc<AdminState>>) -> Response {
+    let readiness = state.readiness();
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: state.telemetry.uptime().as_secs(),
+        ready: readiness.ready,
+        draining: readiness.draining,
+        config: &state.config,
+        listeners: &state.listeners,
+        decisions: state.telemetry.counts(),
+        dropped_log_lines: state.telemetry.dropped_lines(),
+        issuers: state.verifier.status(),
+    })
+    .into_response()
+}
+
+impl AdminState {
+    fn readiness(&self) -> Readiness {
+        let draining = self.drain.is_cancelled();
+        Readiness {
+            ready: self.verifier.is_ready() && !draining,
+            draining,
+            missing: self
+                .verifier
+                .status()
+                .into_iter()
+                .filter(|issuer| issuer.state == KeyState::Blind && !issuer.optional)
+                .map(|issuer| issuer.issuer)
+                .collect(),
+        }
+    }
+}
+
+/// Keeps browsers from guessing, framing, caching or running anything that a page shows.
+async fn secured(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 5] = [
+        (CACHE_CONTROL, "no-store"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+    ];
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::http::{Method, Request};
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::authorizer::Verdict;
+    use crate::domain::reason::DenyReason;
+    use crate::telemetry::Door;
+    use crate::verify::clock::SystemClock;
+
+    struct Pages {
+        router: Router,
+        drain: CancellationToken,
+        _stop: tokio_util::sync::DropGuard,
+    }
+
+    impl Pages {
+        /// With the issuers of a configuration: none are asked for more than a refused connection.
+        fn new(issuers: &str) -> Self {
+            let yaml = format!("{issuers}\nrules: [{{path: /health, allow: anyone}}]\n");
+            let config = crate::service::config::Config::parse(
+                &yaml,
+                std::path::Path::new("test.yaml"),
+                &crate::service::config::Environment::Process,
+            )
+            .unwrap();
+            let stop = CancellationToken::new();
+            let clock = Arc::new(SystemClock);
+            let verifier = Verifier::start(config.issuers, 16 * 1024, clock, &stop).unwrap();
+            let telemetry = Arc::new(Telemetry::silent());
+            telemetry.record(
+                Door::ExtAuthz,
+                None,
+                None,
+                &Verdict::unreadable(DenyReason::PathAmbiguous),
+                Duration::ZERO,
+            );
+            let drain = CancellationToken::new();
+            let router = router(AdminState {
+                verifier: Arc::new(verifier),
+                telemetry,
+                drain: drain.clone(),
+                listeners: BTreeMap::from([("admin", "127.0.0.1:9193".to_owned())]),
+                config: ConfigStatus {
+                    file: Some("gatefort.yaml".to_owned()),
+                    sha256: Some("00ff".to_owned()),
+                    loaded_at: "2026-01-01T00:00:00Z".to_owned(),
+                    rules: 1,
+                    warnings: vec!["careful".to_owned()],
+                },
+            });
+            Self {
+                router,
+                drain,
+                _stop: stop.drop_guard(),
+            }
+        }
+
+        async fn ask(&self, method: Method, path: &str) -> (StatusCode, http::HeaderMap, String) {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .body(Body::empty())
+                .unwrap();
+            let answer = self.router.clone().oneshot(request).await.unwrap();
+            let (parts, body) = answer.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            (parts.status, parts.headers, body)
+        }
+    }
+
+    /// An issuer whose keys will not come: nobody listens on the discard port of loopback.
+    const BLIND: &str = "issuers: [{issuer: 'http://127.0.0.1:9', audiences: any}]";
+
+    #[tokio::test]
+    async fn readiness_names_who_is_missing() {
+        let pages = Pages::new(BLIND);
+        let (code, _, body) = pages.ask(Method::GET, "/readyz").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({"ready": false, "draining": false, "missing": ["http://127.0.0.1:9"]})
+        );
+        let (code, _, body) = pages.ask(Method::GET, "/healthz").await;
+        assert_eq!((code, &*body), (StatusCode::OK, "ok\n"));
+    }
+
+    #[tokio::test]
+    async fn readiness_goes_with_the_drain() {
+        let pages = Pages::new("");
+        assert_eq!(pages.ask(Method::GET, "/readyz").await.0, StatusCode::OK);
+        pages.drain.cancel();
+        let (code, _, body) = pages.ask(Method::GET, "/readyz").await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("\"draining\":true"), "{body}");
+        assert_eq!(pages.ask(Method::GET, "/healthz").await.0, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn status_shows_what_runs() {
+        let pages = Pages::new(BLIND);
+        let (code, _, body) = pages.ask(Method::GET, "/status").await;
+        assert_eq!(code, StatusCode::OK);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(body["config"]["sha256"], "00ff");
+        assert_eq!(body["config"]["warnings"][0], "careful");
+        assert_eq!(body["listeners"]["admin"], "127.0.0.1:9193");
+        assert_eq!(body["decisions"]["deny"], 1);
+        assert_eq!(body["issuers"][0]["issuer"], "http://127.0.0.1:9");
+        assert_eq!(body["issuers"][0]["state"], "blind");
+    }
+
+    #[tokio::test]
+    async fn metrics_are_open_metrics() {
+        let pages = Pages::new(BLIND);
+        let (code, headers, body) = pages.ask(Method::GET, "/metrics").await;
+        assert_eq!(code, StatusCode::OK);
+        assert_eq!(headers[CONTENT_TYPE], OPENMETRICS);
+        assert!(body.contains("gatefort_decisions_total{"), "{body}");
+        assert!(
+            body.contains("gatefort_jwks_state{issuer=\"http://127.0.0.1:9\",state=\"blind\"} 1"),
+            "{body}"
+        );
+        assert!(body.ends_with("# EOF\n"));
+    }
+
+    #[tokio::test]
+    async fn pages_only_show_and_say_so_to_browsers() {
+        let pages = Pages::new("");
+        for path in ["/", "/healthz", "/readyz", "/metrics", "/status"] {
+            let (code, headers, body) = pages.ask(Method::HEAD, path).await;
+            assert_eq!((code, &*body), (StatusCode::OK, ""), "{path}");
+            assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+            assert_eq!(headers[CACHE_CONTROL], "no-store", "{path}");
+            for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+                let (code, _, _) = pages.ask(method, path).await;
+                assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            }
+        }
+        for path in ["/nothing", "/healthz/", "//", "/metrics/x", "/auth-request"] {
+            let (code, headers, _) = pages.ask(Method::GET, path).await;
+            assert_eq!(code, StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(headers[X_FRAME_OPTIONS], "DENY", "{path}");
+        }
+        let (_, _, index) = pages.ask(Method::GET, "/").await;
+        for path in ["/healthz", "/readyz", "/metrics", "/status"] {
+            assert!(index.contains(path));
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The command line: what is asked, and the exit code that answers.
+//!
+//! Results go to standard output, everything about them to standard error. A reader that went away
+//! (`gatefort check ... | head`) is no failure.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use clap::{Args, Parser, Subcommand};
+
+use super::check::{CheckVerdict, check};
+use super::config::{Config, ConfigErrors, Environment};
+use super::dev::{self, DevError};
+use super::drain::Shutdown;
+use super::serve::{ConfigOrigin, RunError, StartError, build};
+use crate::telemetry::settings::LogSettings;
+use crate::telemetry::{LogQueue, LogThreadError, install};
+
+/// What a command answers, as its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: yes, or done.
+    Yes,
+    /// 1: no, or what was running failed.
+    No,
+    /// 2: could not say: bad usage, bad configuration, an address that is taken.
+    Unknown,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Yes => Self::SUCCESS,
+            Exit::No => Self::from(1),
+            Exit::Unknown => Self::from(2),
+        }
+    }
+}
+
+/// Tells any gateway whether a request may pass, and who is asking.
+#[derive(Debug, Parser)]
+#[command(name = "gatefort", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answers gateways, as a configuration file says.
+    Serve(ConfigFile),
+    /// Shows it working: an issuer, rules and tokens of its own, on loopback. Not for production.
+    Dev(DevArguments),
+    /// Says what is wrong with a configuration file: exit code 0 if nothing, 1 if something, 2 if it cannot be read.
+    Check(ConfigFile),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", env = "GATEFORT_CONFIG")]
+    config: PathBuf,
+}
+
+/// `gatefort dev`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct DevArguments {
+    /// Where Envoy's gRPC door listens; loopback only.
+    #[arg(long, value_name = "ADDR", default_value_t = loopback(9191))]
+    pub(super) grpc: SocketAddr,
+    /// Where the HTTP doors listen; loopback only.
+    #[arg(long, value_name = "ADDR", default_value_t = loopback(9192))]
+    pub(super) http: SocketAddr,
+    /// Where the admin pages listen; loopback only.
+    #[arg(long, value_name = "ADDR", default_value_t = loopback(9193))]
+    pub(super) admin: SocketAddr,
+    /// Where the built-in issuer listens; loopback only.
+    #[arg(long, value_name = "ADDR", default_value_t = loopback(9190))]
+    pub(super) issuer: SocketAddr,
+    /// Prints the sample configuration and ends.
+    #[arg(long)]
+    pub(super) print_config: bool,
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    #[error("{0}")]
+    Start(#[from] StartError),
+    #[error("{0}")]
+    Run(#[from] RunError),
+    #[error("{0}")]
+    Dev(#[from] DevError),
+    #[error("{0}")]
+    Log(#[from] LogThreadError),
+    #[error("cannot start: {0}")]
+    System(#[source] io::Error),
+    #[error("cannot write the answer: {0}")]
+    Output(#[source] io::Error),
+}
+
+/// How long the last log lines may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Does what the arguments (the program's name first) ask for.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let command = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli.command,
+        Err(usage) => {
+            // Help and version are answers; nobody is left to hear that nobody hears them.
+            let _unheard = usage.print();
+            return if usage.use_stderr() {
+                Exit::Unknown
+            } else {
+                Exit::Yes
+            };
+        }
+    };
+    let outcome = match command {
+        Command::Serve(ConfigFile { config }) => serve(&config),
+        Command::Dev(arguments) => develop(&arguments),
+        Command::Check(ConfigFile { config }) => report(&config),
+    };
+    outcome.unwrap_or_else(|failure| failure.tell())
+}
+
+fn serve(file: &Path) -> Result<Exit, Failure> {
+    let (config, origin) = load(file)?;
+    let log = start_log(config.log)?;
+    let outcome = runtime()?.block_on(async {
+        let shutdown = Shutdown::on_signals().map_err(Failure::System)?;
+        let bound = build(config, origin, log.clone()).await?;
+        Ok(bound.run(shutdown).await?)
+    });
+    log.flush(LAST_LINES);
+    outcome.map(|()| Exit::Yes)
+}
+
+fn develop(arguments: &DevArguments) -> Result<Exit, Failure> {
+    let mut out = io::stdout().lock();
+    if arguments.print_config {
+        dev::print_config(arguments, &mut out)?;
+        return Ok(Exit::Yes);
+    }
+    let log = start_log(dev::LOG)?;
+    let outcome = runtime()?.block_on(async {
+        let shutdown = Shutdown::on_signals().map_err(Failure::System)?;
+        dev::run(arguments, &mut out, log.clone(), shutdown).await?;
+        Ok(())
+    });
+    log.flush(LAST_LINES);
+    outcome.map(|()| Exit::Yes)
+}
+
+fn report(file: &Path) -> Result<Exit, Failure> {
+    let report = check(file);
+    match report.write(&mut io::stdout().lock()) {
+        Ok(()) => {}
+        // Nobody reads the words; the exit code still answers.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) => return Err(Failure::Output(error)),
+    }
+    Ok(match report.verdict() {
+        CheckVerdict::Good => Exit::Yes,
+        CheckVerdict::Bad => Exit::No,
+        CheckVerdict::Unknown => Exit::Unknown,
+    })
+}
+
+/// Reads a configuration once, so that the digest is of what was read.
+fn load(file: &Path) -> Result<(Config, ConfigOrigin), ConfigErrors> {
+    let origin = |sha256| ConfigOrigin {
+        file: Some(file.display().to_string()),
+        sha256,
+    };
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let config = Config::parse(&text, file, &Environment::Process)?;
+            Ok((config, origin(Some(hex(&text)))))
+        }
+        // It says what is wrong with it.
+        Err(_) => Config::load(file).map(|config| (config, origin(None))),
+    }
+}
+
+fn hex(text: &str) -> String {
+    let bytes = digest(&SHA256, text.as_bytes());
+    bytes.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn start_log(settings: LogSettings) -> Result<LogQueue, LogThreadError> {
+    let log = LogQueue::start(settings.format, io::stderr())?;
+    install(log.clone(), settings.level);
+    Ok(log)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name("worker")
+        .enable_all()
+        .build()
+        .map_err(Failure::System)
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+impl Failure {
+    /// Says what went wrong, on standard error.
+    fn tell(&self) -> Exit {
+        if self.is_unread() {
+            return Exit::Yes;
+        }
+        let _unheard = writeln!(io::stderr(), "gatefort: {self}");
+        match self {
+            // It had started; what failed is the work, not the question.
+            Self::Run(_) | Self::Dev(DevError::Run(_) | DevError::IssuerEnded) => Exit::No,
+            Self::Config(_)
+            | Self::Start(_)
+            | Self::Dev(_)
+            | Self::Log(_)
+            | Self::System(_)
+            | Self::Output(_) => Exit::Unknown,
+        }
+    }
+
+    /// Whether nobody reads what was to be printed: no failure of ours.
+    fn is_unread(&self) -> bool {
+        matches!(self, Self::Output(error) | Self::Dev(DevError::Output(error))
+            if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn command(line: &str) -> Command {
+        Cli::try_parse_from(line.split(' ')).unwrap().command
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bad_usage_is_no_answer() {
+        for line in [
+            "gatefort",
+            "gatefort fly",
+            "gatefort serve --config",
+            "gatefort dev --http localhost:1",
+            "gatefort check -c a -c b",
+        ] {
+            let exit = run(line.split(' ').map(OsString::from));
+            assert_eq!(exit, Exit::Unknown, "{line}");
+        }
+    }
+
+    #[test]
+    fn dev_refuses_every_address_that_others_could_reach() {
+        for option in ["--grpc", "--http", "--admin", "--issuer"] {
+            for address in [
+                "0.0.0.0:0",
+                "[::]:0",
+                "192.0.2.1:0",
+                "[::ffff:192.0.2.1]:0",
+                "128.0.0.1:0",
+            ] {
+                for more in ["", " --print-config"] {
+                    let line = format!("gatefort dev {option} {address}{more}");
+                    let Command::Dev(arguments) = command(&line) else {
+                        panic!("{line} is not `dev`");
+                    };
+                    let failure = develop(&arguments).unwrap_err();
+                    assert!(
+                        matches!(failure, Failure::Dev(DevError::NotLoopback { .. })),
+                        "{line}: {failure}"
+                    );
+                    assert!(failure.to_string().contains(&format!("{option} {address}")));
+                    assert_eq!(failure.tell(), Exit::Unknown);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        let gone = Failure::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(gone.tell(), Exit::Yes);
+        let full = Failure::Output(io::ErrorKind::StorageFull.into());
+        assert_eq!(full.tell(), Exit::Unknown);
+    }
+
+    #[test]
+    fn the_digest_is_of_the_text() {
+        assert_eq!(
+            hex("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

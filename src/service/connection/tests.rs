@@ -1,0 +1,309 @@
+//! Slow, silent, idle and drained connections, over a pipe.
+
+use axum::routing::{any, get};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+/// Limits that no test reaches unless it shortens one.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A limit that a test waits for.
+const SHORT: Duration = Duration::from_millis(50);
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+fn limits() -> ConnectionLimits {
+    ConnectionLimits {
+        header_read_timeout: LONG,
+        idle_timeout: LONG,
+        request_timeout: LONG,
+        max_header_bytes: 64 * 1024,
+    }
+}
+
+/// The peer's end of a connection, how it ended, and the way to drain it.
+struct Peer {
+    io: DuplexStream,
+    ended: JoinHandle<Ended>,
+    drain: CancellationToken,
+}
+
+fn connect(protocol: Protocol, limits: ConnectionLimits, router: Router) -> Peer {
+    let (io, ours) = duplex(64 * 1024);
+    let drain = CancellationToken::new();
+    let token = drain.clone();
+    let driver = Driver::new(protocol, limits, router);
+    let ended = tokio::spawn(async move { driver.serve(ours, &token).await });
+    Peer { io, ended, drain }
+}
+
+fn hello() -> Router {
+    Router::new().route("/", any(|| async { "hello" }))
+}
+
+impl Peer {
+    async fn send(&mut self, bytes: &[u8]) {
+        self.io.write_all(bytes).await.unwrap();
+    }
+
+    /// Reads until `end` has been read.
+    async fn read_until(&mut self, end: &str) -> String {
+        let mut read = Vec::new();
+        while !String::from_utf8_lossy(&read).contains(end) {
+            let mut buffer = [0; 1024];
+            let count = self.io.read(&mut buffer).await.unwrap();
+            assert_ne!(count, 0, "closed after {}", String::from_utf8_lossy(&read));
+            read.extend_from_slice(&buffer[..count]);
+        }
+        String::from_utf8(read).unwrap()
+    }
+
+    /// Reads to the end.
+    async fn rest(&mut self) -> String {
+        let mut read = Vec::new();
+        self.io.read_to_end(&mut read).await.unwrap();
+        String::from_utf8_lossy(&read).into_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_answered_and_the_connection_kept() {
+    let mut peer = connect(Protocol::Http, limits(), hello());
+    for _ in 0..3 {
+        peer.send(REQUEST).await;
+        let answer = peer.read_until("hello").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+    drop(peer.io);
+    assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+}
+
+#[tokio::test]
+async fn peers_that_never_finish_their_first_head_are_closed() {
+    let started: [&[u8]; 5] = [
+        b"",
+        b"G",
+        b"GET / HTTP/1.1\r\nhost: a\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM",
+        // The preface and empty SETTINGS: a good beginning, and nothing after it.
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ];
+    for protocol in [Protocol::Http, Protocol::Http2] {
+        for bytes in started {
+            let limits = ConnectionLimits {
+                header_read_timeout: SHORT,
+                ..limits()
+            };
+            let mut peer = connect(protocol, limits, hello());
+            peer.send(bytes).await;
+            peer.rest().await;
+            let ended = peer.ended.await.unwrap();
+            // A broken HTTP/2 preface need not wait for the clock.
+            assert!(
+                ended == Ended::TimedOut || protocol == Protocol::Http2,
+                "{protocol:?} {bytes:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_head_that_drips_is_closed() {
+    let limits = ConnectionLimits {
+        header_read_timeout: SHORT,
+        ..limits()
+    };
+    let mut peer = connect(Protocol::Http, limits, hello());
+    peer.send(REQUEST).await;
+    peer.read_until("hello").await;
+    peer.send(b"GET / HT").await;
+    peer.rest().await;
+    assert_eq!(peer.ended.await.unwrap(), Ended::TimedOut);
+}
+
+#[tokio::test]
+async fn a_kept_connection_may_rest_longer_than_a_head_may_take() {
+    let limits = ConnectionLimits {
+        header_read_timeout: SHORT,
+        idle_timeout: 6 * SHORT,
+        ..limits()
+    };
+    let mut peer = connect(Protocol::Http, limits, hello());
+    peer.send(REQUEST).await;
+    peer.read_until("hello").await;
+    let rested = Instant::now();
+    assert_eq!(peer.rest().await, "");
+    assert!(rested.elapsed() >= 5 * SHORT, "{:?}", rested.elapsed());
+    assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_given_up() {
+    let limits = ConnectionLimits {
+        request_timeout: SHORT,
+        ..limits()
+    };
+    let never = Router::new().route("/", get(std::future::pending::<()>));
+    let mut peer = connect(Protocol::Http, limits, never);
+    peer.send(REQUEST).await;
+    let answer = peer.read_until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test]
+async fn heads_beyond_the_limit_are_refused() {
+    let limits = ConnectionLimits {
+        max_header_bytes: 8192,
+        ..limits()
+    };
+    let mut peer = connect(Protocol::Http, limits, hello());
+    let long = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
+        "x".repeat(9000)
+    );
+    peer.send(long.as_bytes()).await;
+    let answer = peer.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn the_grpc_listener_speaks_no_http_1() {
+    let mut peer = connect(Protocol::Http2, limits(), hello());
+    peer.send(REQUEST).await;
+    let answer = peer.rest().await;
+    assert!(!answer.contains("HTTP/1.1"), "{answer}");
+    assert!(!answer.contains("hello"), "{answer}");
+}
+
+/// A router whose answer waits for a notice, and the notices: begun, go on.
+fn waiting() -> (Router, Arc<Notify>, Arc<Notify>) {
+    let (begun, go_on) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+    let (tell, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let router = Router::new().route(
+        "/",
+        get(async move || {
+            tell.notify_one();
+            wait.notified().await;
+            "hello"
+        }),
+    );
+    (router, begun, go_on)
+}
+
+#[tokio::test]
+async fn draining_finishes_what_is_under_way() {
+    let (router, begun, go_on) = waiting();
+    let mut peer = connect(Protocol::Http, limits(), router);
+    peer.send(REQUEST).await;
+    begun.notified().await;
+    peer.drain.cancel();
+    tokio::task::yield_now().await;
+    go_on.notify_one();
+    let answer = peer.rest().await;
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(answer.ends_with("hello"), "{answer}");
+    assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+}
+
+#[tokio::test]
+async fn draining_closes_what_rests() {
+    let mut peer = connect(Protocol::Http, limits(), hello());
+    peer.send(REQUEST).await;
+    peer.read_until("hello").await;
+    peer.drain.cancel();
+    assert_eq!(peer.rest().await, "");
+    assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+}
+
+#[tokio::test]
+async fn who_connected_just_before_the_drain_still_gets_one_answer() {
+    let (io, ours) = duplex(64 * 1024);
+    let drain = CancellationToken::new();
+    drain.cancel();
+    let token = drain.clone();
+    let driver = Driver::new(Protocol::Http, limits(), hello());
+    let ended = tokio::spawn(async move { driver.serve(ours, &token).await });
+    let mut peer = Peer { io, ended, drain };
+    tokio::task::yield_now().await;
+    peer.send(REQUEST).await;
+    let answer = peer.rest().await;
+    assert!(answer.ends_with("hello"), "{answer}");
+    assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+}
+
+#[tokio::test]
+async fn draining_does_not_wait_for_whoever_says_nothing() {
+    let mut peer = connect(Protocol::Http, limits(), hello());
+    peer.drain.cancel();
+    // Far sooner than the minute that a head may take here.
+    let ended = timeout(LAST_CALL * 5, peer.rest()).await;
+    assert_eq!(ended.unwrap(), "");
+}
+
+mod http2 {
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Empty};
+    use hyper::client::conn::http2;
+
+    use super::*;
+
+    type Sender = http2::SendRequest<Empty<Bytes>>;
+
+    async fn client(peer: DuplexStream) -> (Sender, JoinHandle<hyper::Result<()>>) {
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(peer))
+            .await
+            .unwrap();
+        (sender, tokio::spawn(connection))
+    }
+
+    async fn ask(sender: &mut Sender) -> Result<String, hyper::Error> {
+        let request = Request::get("http://a/").body(Empty::new()).unwrap();
+        let answer = sender.send_request(request).await?;
+        let body = answer.into_body().collect().await?.to_bytes();
+        Ok(String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn both_listeners_speak_it_with_prior_knowledge() {
+        for protocol in [Protocol::Http, Protocol::Http2] {
+            let peer = connect(protocol, limits(), hello());
+            let (mut sender, _connection) = client(peer.io).await;
+            assert_eq!(ask(&mut sender).await.unwrap(), "hello");
+            assert_eq!(ask(&mut sender).await.unwrap(), "hello");
+        }
+    }
+
+    #[tokio::test]
+    async fn draining_says_goaway_and_finishes_the_streams() {
+        let (router, begun, go_on) = waiting();
+        let peer = connect(Protocol::Http2, limits(), router);
+        let (mut sender, connection) = client(peer.io).await;
+        let mut other = sender.clone();
+        let under_way = tokio::spawn(async move { ask(&mut other).await });
+        begun.notified().await;
+        peer.drain.cancel();
+        tokio::task::yield_now().await;
+        go_on.notify_one();
+        assert_eq!(under_way.await.unwrap().unwrap(), "hello");
+        connection.await.unwrap().unwrap();
+        assert!(ask(&mut sender).await.is_err());
+        assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_rests_too_long_is_closed_in_order() {
+        let limits = ConnectionLimits {
+            idle_timeout: SHORT,
+            header_read_timeout: SHORT,
+            ..limits()
+        };
+        let peer = connect(Protocol::Http2, limits, hello());
+        let (mut sender, connection) = client(peer.io).await;
+        assert_eq!(ask(&mut sender).await.unwrap(), "hello");
+        connection.await.unwrap().unwrap();
+        assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+    }
+}

@@ -1,0 +1,367 @@
+//! `gatefort serve`: a configuration becomes bound listeners, and those run until told to end.
+//!
+//! Everything that can fail fails before the first connection is accepted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::{self, JoinSet};
+use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::admin::{self, AdminState, ConfigStatus};
+use super::config::{Config, ListenAddress, ListenSettings};
+use super::connection::{ConnectionLimits, Driver, Protocol};
+use super::drain::Shutdown;
+use super::listen::{BindError, BoundAddress, Lifetime, Listener, connection_cap};
+use crate::authorizer::Authorizer;
+use crate::domain::policy::RuleSet;
+use crate::gateway::{DoorState, grpc_router, http_router, report_health};
+use crate::telemetry::{LogQueue, Telemetry, process, timestamp};
+use crate::verify::clock::SystemClock;
+use crate::verify::{self, Verifier};
+
+/// Why the process could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An issuer's settings cannot be used.
+    #[error(transparent)]
+    Verifier(#[from] verify::StartError),
+    /// A listener's address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system does not say where a listener is bound.
+    #[error("cannot read the address of listener {name}")]
+    Address {
+        /// The listener.
+        name: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// Why the process ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A part that runs as long as the process does has ended: a defect of ours.
+    #[error("{part} ended by itself; the process ends with it")]
+    Ended {
+        /// The part.
+        part: &'static str,
+    },
+}
+
+/// Where a configuration comes from, as `/status` shows it.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigOrigin {
+    /// The file, if it is one.
+    pub file: Option<String>,
+    /// SHA-256 of its text, in hex.
+    pub sha256: Option<String>,
+}
+
+/// Listeners that are bound, with all that they need to run.
+#[derive(Debug)]
+pub struct Bound {
+    doors: Vec<Served>,
+    admin: Option<Served>,
+    addresses: BTreeMap<&'static str, BoundAddress>,
+    verifier: Arc<Verifier>,
+    health: Option<HealthReporter>,
+    drain_timeout: Duration,
+    /// Ends the key caches' background work when dropped.
+    _verifier_stop: DropGuard,
+    /// Cancelled when draining begins: what readiness looks at.
+    draining: CancellationToken,
+    telemetry: Arc<Telemetry>,
+}
+
+/// A listener and what it serves.
+#[derive(Debug)]
+struct Served {
+    listener: Listener,
+    driver: Driver,
+    slots: Arc<Semaphore>,
+}
+
+/// Connections to the admin pages: a scraper, a prober, a few people.
+/// Apart from the doors' share, so that a flood there does not hide what it does.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// How long the admin pages may take to finish, once there is nothing more to show.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+
+/// How often readiness is looked at, for gRPC health: soon at the start, where tests and rolling
+/// updates wait for it, then rarely.
+const FIRST_LOOKS: Duration = Duration::from_millis(20);
+const LATER_LOOKS: Duration = Duration::from_secs(1);
+
+/// Makes what `config` describes and binds its listeners; nothing is accepted yet.
+///
+/// # Errors
+/// An issuer's settings cannot be used, or an address cannot be had.
+pub async fn build(
+    config: Config,
+    origin: ConfigOrigin,
+    log: LogQueue,
+) -> Result<Bound, StartError> {
+    // Listeners first: an address that is taken should not cost the issuers a request.
+    let [grpc, http, admin] = bind(&config.listen).await?;
+    let mut addresses = BTreeMap::new();
+    for listener in [&grpc, &http, &admin].into_iter().flatten() {
+        let name = listener.name();
+        let address = listener
+            .address()
+            .map_err(|source| StartError::Address { name, source })?;
+        addresses.insert(name, address);
+    }
+    let labels = rule_labels(&config.rules);
+    let status = ConfigStatus {
+        file: origin.file,
+        sha256: origin.sha256,
+        loaded_at: timestamp(),
+        rules: labels.len(),
+        warnings: config.warnings.iter().map(ToString::to_string).collect(),
+    };
+    for warning in &config.warnings {
+        tracing::warn!(%warning, "configuration");
+    }
+    let stop_verifier = CancellationToken::new();
+    let draining = CancellationToken::new();
+    let clock = Arc::new(SystemClock);
+    let verifier = Arc::new(Verifier::start(
+        config.issuers,
+        config.max_token_size,
+        Arc::clone(&clock) as _,
+        &stop_verifier,
+    )?);
+    let telemetry = Arc::new(Telemetry::new(log, config.log.decisions, &labels));
+    let state = DoorState {
+        authorizer: Arc::new(Authorizer {
+            rules: config.rules,
+            token_sources: config.token_sources,
+            identity: config.identity,
+            verifier: Arc::clone(&verifier),
+            deadline: config.deadline,
+            clock,
+        }),
+        telemetry: Arc::clone(&telemetry),
+        answers: Arc::new(config.answers),
+    };
+    let limits = ConnectionLimits {
+        header_read_timeout: config.limits.header_read_timeout,
+        idle_timeout: config.limits.idle_timeout,
+        // A message may arrive as slowly as a head may, then the decision has its own time.
+        request_timeout: config.limits.header_read_timeout + config.deadline,
+        max_header_bytes: config.limits.max_header_bytes,
+    };
+    let configured = config.limits.connections;
+    let cap = connection_cap(configured, process::max_open_files());
+    if cap < configured {
+        tracing::warn!(
+            configured,
+            possible = cap,
+            "the limit of open files allows fewer connections than configured"
+        );
+    }
+    let slots = Arc::new(Semaphore::new(cap.min(Semaphore::MAX_PERMITS)));
+    let mut doors = Vec::new();
+    let mut health = None;
+    if let Some(listener) = grpc {
+        let (router, reporter) = grpc_router(state.clone());
+        health = Some(reporter);
+        let driver = Driver::new(Protocol::Http2, limits, router);
+        doors.push(Served {
+            listener,
+            driver,
+            slots: Arc::clone(&slots),
+        });
+    }
+    if let Some(listener) = http {
+        let driver = Driver::new(Protocol::Http, limits, http_router(state));
+        doors.push(Served {
+            listener,
+            driver,
+            slots: Arc::clone(&slots),
+        });
+    }
+    let admin = admin.map(|listener| {
+        let pages = admin::router(AdminState {
+            verifier: Arc::clone(&verifier),
+            telemetry: Arc::clone(&telemetry),
+            drain: draining.clone(),
+            listeners: addresses
+                .iter()
+                .map(|(name, address)| (*name, address.to_string()))
+                .collect(),
+            config: status,
+        });
+        Served {
+            listener,
+            driver: Driver::new(Protocol::Http, limits, pages),
+            slots: Arc::new(Semaphore::new(ADMIN_CONNECTIONS)),
+        }
+    });
+    Ok(Bound {
+        doors,
+        admin,
+        addresses,
+        verifier,
+        health,
+        drain_timeout: config.drain_timeout,
+        _verifier_stop: stop_verifier.drop_guard(),
+        draining,
+        telemetry,
+    })
+}
+
+impl Bound {
+    /// Where each listener (`grpc`, `http`, `admin`) is bound.
+    #[must_use]
+    pub const fn addresses(&self) -> &BTreeMap<&'static str, BoundAddress> {
+        &self.addresses
+    }
+
+    /// Who checks tokens: ready once it has its issuers' keys.
+    #[must_use]
+    pub const fn verifier(&self) -> &Arc<Verifier> {
+        &self.verifier
+    }
+
+    /// Runs until `shutdown` is asked for and what is under way is finished, or time for it is up.
+    ///
+    /// # Errors
+    /// A part of the process ended by itself.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
+        let doors = Lifetime::new();
+        let pages = Lifetime::new();
+        let mut parts = Parts::default();
+        for (listener, address) in &self.addresses {
+            tracing::info!(listener, %address, "listening");
+        }
+        for door in self.doors {
+            door.spawn(&mut parts, &self.telemetry, &doors);
+        }
+        if let Some(admin) = self.admin {
+            admin.spawn(&mut parts, &self.telemetry, &pages);
+        }
+        let watch = watch_readiness(
+            Arc::clone(&self.verifier),
+            self.health.clone(),
+            self.draining.clone(),
+        );
+        parts.spawn("readiness watch", watch);
+        let outcome = tokio::select! {
+            () = shutdown.drain.cancelled() => Ok(()),
+            () = shutdown.now.cancelled() => Ok(()),
+            part = parts.ended() => Err(RunError::Ended { part }),
+        };
+        self.draining.cancel();
+        tracing::info!("shutting down");
+        if let Some(reporter) = &self.health {
+            report_health(reporter, ServingStatus::NotServing).await;
+        }
+        doors.drain(self.drain_timeout, &shutdown.now).await;
+        // The pages last: they show how far the rest has come.
+        pages.drain(ADMIN_DRAIN, &shutdown.now).await;
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+impl Served {
+    fn spawn(self, parts: &mut Parts, telemetry: &Telemetry, lifetime: &Lifetime) {
+        let name = self.listener.name();
+        let metrics = telemetry.listener(name);
+        let run = self
+            .listener
+            .run(self.driver, self.slots, metrics, lifetime.clone());
+        // Counted with its connections, so that draining waits for the last one it accepts.
+        parts.spawn(name, lifetime.connections.track_future(run));
+    }
+}
+
+/// The tasks that run as long as the process does, by name.
+#[derive(Debug, Default)]
+struct Parts {
+    tasks: JoinSet<()>,
+    names: HashMap<task::Id, &'static str>,
+}
+
+impl Parts {
+    fn spawn(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        let id = self.tasks.spawn(part).id();
+        self.names.insert(id, name);
+    }
+
+    /// The name of the first part that ends, by a panic or otherwise.
+    async fn ended(&mut self) -> &'static str {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => error.id(),
+            None => return "everything",
+        };
+        self.names.get(&id).copied().unwrap_or("a part")
+    }
+}
+
+/// Binds what is configured: `grpc`, `http`, `admin`.
+async fn bind(listen: &ListenSettings) -> Result<[Option<Listener>; 3], BindError> {
+    async fn one(
+        name: &'static str,
+        address: Option<&ListenAddress>,
+    ) -> Result<Option<Listener>, BindError> {
+        match address {
+            Some(address) => Listener::bind(name, address).await.map(Some),
+            None => Ok(None),
+        }
+    }
+    Ok([
+        one("grpc", listen.grpc.as_ref()).await?,
+        one("http", listen.http.as_ref()).await?,
+        one("admin", listen.admin.as_ref()).await?,
+    ])
+}
+
+/// Tells gRPC health, and the log, whether the keys are there.
+async fn watch_readiness(
+    verifier: Arc<Verifier>,
+    health: Option<HealthReporter>,
+    draining: CancellationToken,
+) {
+    let mut told = None;
+    let watch = async {
+        loop {
+            let ready = verifier.is_ready();
+            if told != Some(ready) {
+                told = Some(ready);
+                if ready {
+                    tracing::info!("ready");
+                } else {
+                    tracing::warn!("not ready: an issuer's keys are missing");
+                }
+                if let Some(reporter) = &health {
+                    let status = if ready {
+                        ServingStatus::Serving
+                    } else {
+                        ServingStatus::NotServing
+                    };
+                    report_health(reporter, status).await;
+                }
+            }
+            sleep(if ready { LATER_LOOKS } else { FIRST_LOOKS }).await;
+        }
+    };
+    draining.run_until_cancelled(watch).await;
+}
+
+/// What each rule is called in metrics and logs.
+fn rule_labels(rules: &RuleSet) -> Vec<Arc<str>> {
+    rules.iter().map(|(_, rule)| rule.label().into()).collect()
+}
