@@ -61,11 +61,14 @@ pub(crate) enum Outcome {
 }
 
 /// The identity of the tokens whose subject is `u-1`, with e-mail address and roles.
-const USER: Expect = Allow(&[
+const USER: Expect = Allow(ANN);
+
+/// The user's identity headers.
+const ANN: &[(&str, &str)] = &[
     ("x-auth-user", "u-1"),
     ("x-auth-email", "ann@example.com"),
     ("x-auth-roles", "reader,editor"),
-]);
+];
 
 /// The identity of the administrator's tokens.
 const ADMIN: Expect = Allow(&[
@@ -76,6 +79,59 @@ const ADMIN: Expect = Allow(&[
 
 /// Allowed without identity.
 const NOBODY: Expect = Allow(&[]);
+
+const NGINX_REFUSES: &[(Gateway, Outcome)] = &[(
+    Gateway::Nginx,
+    Outcome::Status(400, "nginx refuses it before it asks"),
+)];
+
+const RESOLVED_TO_OPEN: &[(Gateway, Outcome)] = &[
+    (Gateway::EnvoyGrpc, Outcome::Allow(&[], RESOLVED)),
+    (Gateway::EnvoyHttp, Outcome::Allow(&[], RESOLVED)),
+    (Gateway::Traefik, Outcome::Allow(&[], RESOLVED)),
+];
+
+const RESOLVED_TO_GUARDED: &[(Gateway, Outcome)] = &[
+    (Gateway::EnvoyGrpc, Outcome::Status(401, RESOLVED)),
+    (Gateway::EnvoyHttp, Outcome::Status(401, RESOLVED)),
+    (Gateway::Traefik, Outcome::Status(401, RESOLVED)),
+];
+
+const RESOLVED_BY_ENVOY: &[(Gateway, Outcome)] = &[
+    (Gateway::EnvoyGrpc, Outcome::Status(401, RESOLVED)),
+    (Gateway::EnvoyHttp, Outcome::Status(401, RESOLVED)),
+];
+
+/// Why a path that can be read in two ways has one at some gateways.
+const RESOLVED: &str =
+    "the gateway resolves the path first: Gatefort and the upstream get the same one";
+
+const LOOK_ALIKE_OF_USER: &[(Gateway, Outcome)] = &look_alike(ANN);
+
+const LOOK_ALIKE_OF_NOBODY: &[(Gateway, Outcome)] = &look_alike(&[]);
+
+const HOP_BY_HOP: &[(Gateway, Outcome)] = &[
+    (Gateway::EnvoyGrpc, Outcome::Allow(ANN, HARMLESS)),
+    (Gateway::EnvoyHttp, Outcome::Allow(ANN, HARMLESS)),
+    (Gateway::Nginx, Outcome::Allow(ANN, HARMLESS)),
+    (Gateway::Traefik, Outcome::Allow(ANN, HARMLESS)),
+];
+
+/// Why a client's `Connection` does no harm at some gateways.
+const HARMLESS: &str = "the gateway drops the client's Connection before identity is set";
+
+/// A look-alike of an identity header is gone before any gateway of `deploy/` asks.
+const fn look_alike(identity: &'static [(&'static str, &'static str)]) -> [(Gateway, Outcome); 6] {
+    let removed = Outcome::Allow(identity, "deploy/ removes look-alikes");
+    [
+        (Gateway::EnvoyGrpc, removed),
+        (Gateway::EnvoyHttp, removed),
+        (Gateway::Nginx, removed),
+        (Gateway::Traefik, removed),
+        (Gateway::Caddy, removed),
+        (Gateway::Haproxy, removed),
+    ]
+}
 
 /// Every row, one a line so that the table reads as a table.
 #[rustfmt::skip]
@@ -270,7 +326,7 @@ pub(crate) const CASES: &[Case] = &[
     case("scheme_other_optional", "GET", "/catalog/x", &[("authorization", "Basic dXNlcjpwYXNz")], NOBODY),
     case("bearer_without_token", "GET", "/catalog/x", &[("authorization", "Bearer")], Deny("token_malformed")),
     case("bearer_two_tokens_comma", "GET", "/app/x", &[("authorization", "Bearer {user},Bearer {admin}")], Deny("credentials_several")),
-    case("authorization_twice", "GET", "/app/x", &[("authorization", "Bearer {user}"), ("authorization", "Bearer {admin}")], Deny("credentials_several")),
+    case("authorization_twice", "GET", "/app/x", &[("authorization", "Bearer {user}"), ("authorization", "Bearer {admin}")], Deny("credentials_several")).except(NGINX_REFUSES),
     case("cookie", "GET", "/app/x", &[("cookie", "theme=dark; access_token={user}; lang=en")], USER),
     case("cookie_of_another_name", "GET", "/app/x", &[("cookie", "access_token2={user}")], Deny("token_missing")),
     case("cookie_twice", "GET", "/app/x", &[("cookie", "access_token={user}; access_token={admin}")], Deny("credentials_several")),
@@ -281,10 +337,10 @@ pub(crate) const CASES: &[Case] = &[
     case("spoof_identity_on_optional", "GET", "/catalog/x", &[("x-auth-user", "root"), ("x-auth-email", "root@example.com")], NOBODY),
     case("spoof_identity_on_authenticated", "GET", "/app/x", &[("authorization", "Bearer {user}"), ("x-auth-user", "root"), ("x-auth-roles", "admin")], USER),
     case("spoof_identity_without_value", "GET", "/scoped/x", &[("authorization", "Bearer {scoped}"), ("x-auth-email", "root@example.com"), ("x-auth-roles", "admin")], Allow(&[("x-auth-user", "u-1")])),
-    case("spoof_alias_underscore", "GET", "/app/x", &[("authorization", "Bearer {user}"), ("x_auth_user", "root")], Deny("header_alias")),
-    case("spoof_alias_dot", "GET", "/app/x", &[("authorization", "Bearer {user}"), ("x.auth.user", "root")], Deny("header_alias")),
-    case("spoof_alias_mixed", "GET", "/health", &[("x-auth_user", "root")], Deny("header_alias")),
-    case("spoof_hop_by_hop", "GET", "/app/x", &[("authorization", "Bearer {user}"), ("connection", "close, x-auth-user")], Deny("hop_by_hop")),
+    case("spoof_alias_underscore", "GET", "/app/x", &[("authorization", "Bearer {user}"), ("x_auth_user", "root")], Deny("header_alias")).except(LOOK_ALIKE_OF_USER),
+    case("spoof_alias_dot", "GET", "/app/x", &[("authorization", "Bearer {user}"), ("x.auth.user", "root")], Deny("header_alias")).except(LOOK_ALIKE_OF_USER),
+    case("spoof_alias_mixed", "GET", "/health", &[("x-auth_user", "root")], Deny("header_alias")).except(LOOK_ALIKE_OF_NOBODY),
+    case("spoof_hop_by_hop", "GET", "/app/x", &[("authorization", "Bearer {user}"), ("connection", "close, x-auth-user")], Deny("hop_by_hop")).except(HOP_BY_HOP),
     case("spoof_original_uri", "GET", "/admin/x", &[("authorization", "Bearer {user}"), ("x-original-uri", "/health"), ("x-original-url", "http://api.example.com/health"), ("x-rewrite-url", "/health")], Deny("roles_missing")),
     case("spoof_original_method", "GET", "/app/x", &[("x-original-method", "OPTIONS")], Deny("token_missing")),
     case("spoof_forwarded_uri", "GET", "/admin/x", &[("authorization", "Bearer {user}"), ("x-forwarded-uri", "/health")], Deny("roles_missing")),
@@ -295,22 +351,22 @@ pub(crate) const CASES: &[Case] = &[
     case("spoof_envoy_original_path", "GET", "/admin/x", &[("authorization", "Bearer {user}"), ("x-envoy-original-path", "/health")], Deny("roles_missing")),
     case("user_agent_is_no_pass", "GET", "/app/x", &[("user-agent", "kube-probe/1.30")], Deny("token_missing")),
     // Paths that can be read in two ways.
-    case("path_dot_dot", "GET", "/health/../admin/x", &[], Deny("path_ambiguous")),
-    case("path_dot_dot_encoded", "GET", "/health/%2e%2e/admin/x", &[], Deny("path_ambiguous")),
-    case("path_dot_dot_half_encoded", "GET", "/health/.%2E/admin/x", &[], Deny("path_ambiguous")),
-    case("path_dot", "GET", "/./health", &[], Deny("path_ambiguous")),
-    case("path_double_slash", "GET", "//health", &[], Deny("path_ambiguous")),
-    case("path_double_slash_inside", "GET", "/app//x", &[], Deny("path_ambiguous")),
+    case("path_dot_dot", "GET", "/health/../admin/x", &[], Deny("path_ambiguous")).except(RESOLVED_TO_GUARDED),
+    case("path_dot_dot_encoded", "GET", "/health/%2e%2e/admin/x", &[], Deny("path_ambiguous")).except(RESOLVED_TO_GUARDED),
+    case("path_dot_dot_half_encoded", "GET", "/health/.%2E/admin/x", &[], Deny("path_ambiguous")).except(RESOLVED_TO_GUARDED),
+    case("path_dot", "GET", "/./health", &[], Deny("path_ambiguous")).except(RESOLVED_TO_OPEN),
+    case("path_double_slash", "GET", "//health", &[], Deny("path_ambiguous")).except(RESOLVED_TO_OPEN),
+    case("path_double_slash_inside", "GET", "/app//x", &[], Deny("path_ambiguous")).except(RESOLVED_TO_GUARDED),
     case("path_slash_encoded", "GET", "/health%2fadmin", &[], Deny("path_ambiguous")),
     case("path_slash_encoded_upper", "GET", "/health%2Fadmin", &[], Deny("path_ambiguous")),
-    case("path_backslash", "GET", "/health\\..\\admin", &[], Deny("path_ambiguous")),
+    case("path_backslash", "GET", "/health\\..\\admin", &[], Deny("path_ambiguous")).except(RESOLVED_BY_ENVOY),
     case("path_backslash_encoded", "GET", "/health%5cadmin", &[], Deny("path_ambiguous")),
     case("path_semicolon", "GET", "/health;x/admin", &[], Deny("path_ambiguous")),
-    case("path_semicolon_dots", "GET", "/health/..;/admin/x", &[], Deny("path_ambiguous")),
-    case("path_nul_encoded", "GET", "/health%00", &[], Deny("path_ambiguous")),
+    case("path_semicolon_dots", "GET", "/health/..;/admin/x", &[], Deny("path_ambiguous")).except(RESOLVED_BY_ENVOY),
+    case("path_nul_encoded", "GET", "/health%00", &[], Deny("path_ambiguous")).except(NGINX_REFUSES),
     case("path_double_encoded", "GET", "/health/%252e%252e/admin/x", &[], Deny("path_ambiguous")),
-    case("path_broken_encoding", "GET", "/health%zz", &[], Deny("path_ambiguous")),
-    case("path_cut_encoding", "GET", "/health%4", &[], Deny("path_ambiguous")),
+    case("path_broken_encoding", "GET", "/health%zz", &[], Deny("path_ambiguous")).except(NGINX_REFUSES),
+    case("path_cut_encoding", "GET", "/health%4", &[], Deny("path_ambiguous")).except(NGINX_REFUSES),
     case("path_hash_encoded", "GET", "/health%23", &[], Deny("path_ambiguous")),
     case("path_control_encoded", "GET", "/health%0d%0a", &[], Deny("path_ambiguous")),
     case("path_encoded_letter", "GET", "/%68ealth", &[], NOBODY),

@@ -1,0 +1,290 @@
+//! What a gateway does when something is wrong: Gatefort gone, the wiring mistyped, an outage behind it.
+//!
+//! No row of the table gets here, so these tests bring a small configuration of their own. Its one issuer
+//! cannot be reached: a token that names it is an outage, never a denial.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::support::cases::Gateway;
+use crate::support::echo::Echo;
+use crate::support::gateway::{self, Behind, Edit, Running};
+use crate::support::raw::{self, Message};
+use crate::support::server::Gatefort;
+
+/// Nothing listens on port 1 of any sane host.
+const CONFIGURATION: &str = "
+listen: {grpc: '@GRPC@', http: '@HTTP@', admin: '@ADMIN@'}
+issuers:
+  - issuer: https://unreachable.test
+    audiences: any
+    jwks_url: http://127.0.0.1:1/jwks.json
+rules:
+  - {path: /open, allow: anyone}
+  - {path: /**, allow: authenticated}
+identity: {X-Auth-User: sub, X-Auth-Email: email, X-Auth-Roles: roles}
+";
+
+/// What a client says who would like to be somebody.
+const SPOOFED: [(&str, &str); 5] = [
+    ("X-Auth-User", "root"),
+    ("X-Auth-Email", "root@app.test"),
+    ("X-Auth-Roles", "admin"),
+    ("X_Auth_User", "root"),
+    ("X.Auth.User", "root"),
+];
+
+/// The gateways that ask over HTTP at a path of Gatefort, and how `deploy/` writes that path.
+const DOORS: [(Gateway, &str); 5] = [
+    (Gateway::EnvoyHttp, "path_prefix: /ext-authz"),
+    (Gateway::Nginx, "gatefort/auth-request"),
+    (Gateway::Traefik, ":9192/forward-auth"),
+    (Gateway::Caddy, "uri /forward-auth"),
+    (Gateway::Haproxy, ":9192/forward-auth"),
+];
+
+/// One gateway before one upstream.
+struct Stage {
+    gateway: Running,
+    upstream: Echo,
+}
+
+impl Stage {
+    fn set(kind: Gateway, behind: impl FnOnce(u16) -> Behind, edits: &[Edit<'_>]) -> Self {
+        let upstream = Echo::start();
+        let gateway = Running::start(kind, behind(upstream.port()), edits);
+        upstream.take();
+        Self { gateway, upstream }
+    }
+
+    /// Sends a GET; the status for the client, and what reached the upstream.
+    fn get(&self, target: &str, headers: &[(&str, &str)]) -> (u16, Vec<Message>) {
+        let answer = raw::exchange(self.gateway.address, &raw::get(target, headers))
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{:?}: {error}\n{}",
+                    self.gateway.kind,
+                    self.gateway.output()
+                )
+            });
+        (answer.status(), self.upstream.take())
+    }
+}
+
+fn gatefort(configuration: &str) -> Gatefort {
+    // Alive, not ready: the issuer's keys will never be there.
+    Gatefort::start(configuration, "/healthz")
+}
+
+/// A token whose signature nobody gets to check: its issuer's keys cannot be had.
+fn outage_token() -> String {
+    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    format!(
+        "Bearer {}.{}.{}",
+        part(r#"{"alg":"RS256","kid":"k1"}"#),
+        part(r#"{"iss":"https://unreachable.test","sub":"u1","exp":4102444800}"#),
+        part("signature"),
+    )
+}
+
+/// What a gateway says while there is no Gatefort; a status of its own in Traefik and Caddy.
+const fn when_nobody_answers(kind: Gateway) -> u16 {
+    match kind {
+        Gateway::EnvoyGrpc | Gateway::EnvoyHttp | Gateway::Nginx | Gateway::Haproxy => 503,
+        Gateway::Traefik => 500,
+        Gateway::Caddy => 502,
+    }
+}
+
+fn closed(status: u16) -> bool {
+    matches!(status, 400..=599)
+}
+
+/// Joins what went wrong at each gateway.
+fn report(failures: &[String]) {
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn every_gateway_closes_when_gatefort_dies() {
+    let mut failures = Vec::new();
+    let mut server = gatefort(CONFIGURATION);
+    let stages: Vec<Stage> = gateway::ALL
+        .into_iter()
+        .map(|kind| Stage::set(kind, |application| server.behind(application), &[]))
+        .collect();
+    for stage in &stages {
+        let (status, reached) = stage.get("/open", &[]);
+        if status != 200 || reached.len() != 1 {
+            failures.push(format!(
+                "{:?}: /open {status} while alive",
+                stage.gateway.kind
+            ));
+        }
+    }
+    server.kill();
+    for stage in &stages {
+        for target in ["/open", "/closed"] {
+            let (status, reached) = stage.get(target, &SPOOFED);
+            if status != when_nobody_answers(stage.gateway.kind) || !reached.is_empty() {
+                failures.push(format!(
+                    "{:?}: {target} {status} after the kill, {} reached the upstream",
+                    stage.gateway.kind,
+                    reached.len()
+                ));
+            }
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn an_open_envoy_still_takes_identity_from_the_client() {
+    let mut failures = Vec::new();
+    for kind in [Gateway::EnvoyGrpc, Gateway::EnvoyHttp] {
+        let [grpc, http] = gateway::free_ports();
+        let stage = Stage::set(
+            kind,
+            |application| Behind {
+                application,
+                grpc,
+                http,
+            },
+            &[("failure_mode_allow: false", "failure_mode_allow: true")],
+        );
+        let (status, reached) = stage.get("/closed", &SPOOFED);
+        // The operator asked for it: without Gatefort everything passes. But nobody passes as somebody.
+        let spoofed = reached
+            .iter()
+            .flat_map(|request| &request.headers)
+            .any(|(name, value)| {
+                name.to_ascii_lowercase()
+                    .replace(['_', '.'], "-")
+                    .starts_with("x-auth-")
+                    && !value.is_empty()
+            });
+        if status != 200 || reached.len() != 1 || spoofed {
+            failures.push(format!("{kind:?}: {status} {reached:?}"));
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn an_outage_stays_closed_whatever_envoys_failure_mode() {
+    let mut failures = Vec::new();
+    let server = gatefort(CONFIGURATION);
+    for (kind, expected) in [(Gateway::EnvoyGrpc, 503), (Gateway::EnvoyHttp, 403)] {
+        let stage = Stage::set(
+            kind,
+            |application| server.behind(application),
+            &[("failure_mode_allow: false", "failure_mode_allow: true")],
+        );
+        let token = outage_token();
+        let (status, reached) = stage.get("/closed", &[("Authorization", &token)]);
+        if status != expected || !reached.is_empty() {
+            failures.push(format!("{kind:?}: {status}, {reached:?}"));
+        }
+        let (status, reached) = stage.get("/closed", &[]);
+        if status != 401 || !reached.is_empty() {
+            failures.push(format!("{kind:?}: without a token {status}, {reached:?}"));
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn an_outage_is_envoys_to_decide_only_where_the_operator_says_so() {
+    let mut failures = Vec::new();
+    let server = gatefort(&format!("{CONFIGURATION}on_unavailable: gateway\n"));
+    for kind in [Gateway::EnvoyGrpc, Gateway::EnvoyHttp] {
+        for (mode, expected, arrivals) in [("false", 503, 0), ("true", 200, 1)] {
+            let mode = format!("failure_mode_allow: {mode}");
+            let stage = Stage::set(
+                kind,
+                |application| server.behind(application),
+                &[("failure_mode_allow: false", &mode)],
+            );
+            let token = outage_token();
+            let (status, reached) = stage.get("/closed", &[("Authorization", &token)]);
+            if status != expected || reached.len() != arrivals {
+                failures.push(format!("{kind:?}, {mode}: {status}, {reached:?}"));
+            }
+            let (status, reached) = stage.get("/closed", &[]);
+            if status != 401 || !reached.is_empty() {
+                failures.push(format!("{kind:?}, {mode}: no token {status}, {reached:?}"));
+            }
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn a_mistyped_path_closes_the_gateway() {
+    let mut failures = Vec::new();
+    let server = gatefort(CONFIGURATION);
+    for (kind, path) in DOORS {
+        for typo in ["/verfy", "/", "/healthz"] {
+            let (before, _) = path.rsplit_once('/').expect("a path has a slash");
+            let mistyped = format!("{before}{typo}");
+            let stage = Stage::set(
+                kind,
+                |application| server.behind(application),
+                &[(path, &mistyped)],
+            );
+            // A rule lets anyone pass here: only the typo keeps the gate shut.
+            let (status, reached) = stage.get("/open", &[]);
+            if !closed(status) || !reached.is_empty() {
+                failures.push(format!("{kind:?} at {typo}: {status}, {reached:?}"));
+            }
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn the_grpc_port_opens_no_http_gateway() {
+    let mut failures = Vec::new();
+    let server = gatefort(CONFIGURATION);
+    for (kind, _) in DOORS {
+        let stage = Stage::set(
+            kind,
+            |application| Behind {
+                application,
+                grpc: server.grpc,
+                http: server.grpc,
+            },
+            &[],
+        );
+        let (status, reached) = stage.get("/open", &[]);
+        if !closed(status) || !reached.is_empty() {
+            failures.push(format!("{kind:?}: {status}, {reached:?}"));
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn a_body_reaches_the_application_whole() {
+    let mut failures = Vec::new();
+    let server = gatefort(CONFIGURATION);
+    let body = "0123456789abcdef".repeat(8192);
+    for kind in gateway::ALL {
+        let stage = Stage::set(kind, |application| server.behind(application), &[]);
+        let head = "POST /open HTTP/1.1\r\nHost: app.test\r\n";
+        let sized = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        let chunked = format!(
+            "{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            body.len()
+        );
+        for request in [sized, chunked] {
+            let answer = raw::exchange(stage.gateway.address, request.as_bytes());
+            let reached = stage.upstream.take();
+            let whole = reached.len() == 1 && reached[0].body == body.as_bytes();
+            if !whole || !answer.is_ok_and(|answer| answer.status() == 200) {
+                failures.push(format!("{kind:?}: {:.80}", request.replace("\r\n", " ")));
+            }
+        }
+    }
+    report(&failures);
+}

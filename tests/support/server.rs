@@ -1,0 +1,83 @@
+//! The built server itself, as a process.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::gateway::{self, Behind};
+use super::process::Process;
+use super::raw;
+
+/// How often a start is tried: a port that was free a moment ago may be taken.
+const ATTEMPTS: usize = 3;
+
+/// A Gatefort that is alive.
+#[derive(Debug)]
+pub(crate) struct Gatefort {
+    /// The port of its gRPC listener.
+    pub(crate) grpc: u16,
+    /// The port of its HTTP listener.
+    pub(crate) http: u16,
+    process: Process,
+    _folder: TempDir,
+}
+
+impl Gatefort {
+    /// Starts the server with a configuration that has `@GRPC@`, `@HTTP@` and `@ADMIN@` for its listeners,
+    /// and waits until the admin listener answers `probe` with 200.
+    pub(crate) fn start(configuration: &str, probe: &str) -> Self {
+        let mut failure = String::new();
+        for _ in 0..ATTEMPTS {
+            let folder = gateway::folder();
+            let [grpc, http, admin] = gateway::free_ports();
+            let text = configuration
+                .replace("@GRPC@", &format!("127.0.0.1:{grpc}"))
+                .replace("@HTTP@", &format!("127.0.0.1:{http}"))
+                .replace("@ADMIN@", &format!("127.0.0.1:{admin}"));
+            fs::write(folder.path().join("gatefort.yaml"), text)
+                .expect("the folder can be written");
+            let mut command = Command::new(env!("CARGO_BIN_EXE_gatefort"));
+            command.args(["serve", "-c", "gatefort.yaml"]);
+            let mut process = Process::start("gatefort", &mut command, folder.path());
+            let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
+            let ready = || {
+                raw::exchange(admin, &raw::get(probe, &[]))
+                    .is_ok_and(|answer| answer.status() == 200)
+            };
+            match process.wait_until(ready) {
+                Ok(()) => {
+                    return Self {
+                        grpc,
+                        http,
+                        process,
+                        _folder: folder,
+                    };
+                }
+                Err(error) => failure = error.to_string(),
+            }
+        }
+        panic!("{failure}");
+    }
+
+    /// This server with an application behind the same gateway.
+    pub(crate) fn behind(&self, application: u16) -> Behind {
+        Behind {
+            application,
+            grpc: self.grpc,
+            http: self.http,
+        }
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Ends it in good order, and returns all that it has logged.
+    pub(crate) fn stop(mut self) -> String {
+        self.process.stop();
+        self.process.output()
+    }
+}
