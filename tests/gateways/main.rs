@@ -9,6 +9,7 @@
 )]
 
 mod closed;
+mod issuer_outage;
 mod table;
 
 #[path = "../support"]
@@ -17,9 +18,12 @@ mod table;
     reason = "each test binary uses its own part of what they share"
 )]
 mod support {
+    pub(crate) mod authfort;
     pub(crate) mod cases;
     pub(crate) mod echo;
     pub(crate) mod gateway;
+    pub(crate) mod issuer;
+    pub(crate) mod launched;
     pub(crate) mod minted;
     pub(crate) mod process;
     pub(crate) mod raw;
