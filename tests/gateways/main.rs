@@ -20,10 +20,9 @@ mod table;
 mod support {
     pub(crate) mod authfort;
     pub(crate) mod cases;
+    pub(crate) mod client;
     pub(crate) mod echo;
     pub(crate) mod gateway;
-    pub(crate) mod issuer;
-    pub(crate) mod launched;
     pub(crate) mod minted;
     pub(crate) mod process;
     pub(crate) mod raw;

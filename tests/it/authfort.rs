@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::authfort::AuthFort;
-use crate::support::gatefort::{Door, Gatefort};
+use crate::support::doors::Door;
+use crate::support::server::Gatefort;
 use crate::support::tokens;
 
 /// How soon a new key is accepted although the issuer says `max-age=3600`.
@@ -18,7 +19,7 @@ const ROTATION_SERVED_WITHIN: Duration = Duration::from_secs(1);
 async fn a_login_is_worth_its_identity_at_every_door() {
     let issuer = AuthFort::start(&[]);
     let ann = issuer.sign_up("ann@example.com").await;
-    let server = Gatefort::start(&configuration(&issuer)).await;
+    let server = Gatefort::start(&configuration(&issuer), "/readyz");
 
     // The token of the sign-up itself carries no role yet.
     for door in Door::ALL {
@@ -59,7 +60,7 @@ async fn a_login_is_worth_its_identity_at_every_door() {
 async fn a_rotation_is_served_at_once_and_the_old_token_keeps_passing() {
     let issuer = AuthFort::start(&[]);
     let before = issuer.sign_up("ann@example.com").await;
-    let server = Gatefort::start(&configuration(&issuer)).await;
+    let server = Gatefort::start(&configuration(&issuer), "/readyz");
     assert_allowed(&server, &before.access_token).await;
 
     issuer.rotate_key().await;
@@ -72,7 +73,7 @@ async fn a_rotation_is_served_at_once_and_the_old_token_keeps_passing() {
             .status,
         200,
         "the very first request with the new key: {}",
-        server.log()
+        server.output()
     );
     let took = rotated.elapsed();
     assert!(took < ROTATION_SERVED_WITHIN, "took {took:?}");
@@ -84,7 +85,7 @@ async fn a_rotation_is_served_at_once_and_the_old_token_keeps_passing() {
 async fn a_banned_users_token_passes_until_it_expires() {
     let issuer = AuthFort::start(&[]);
     let ann = issuer.sign_up("ann@example.com").await;
-    let server = Gatefort::start(&configuration(&issuer)).await;
+    let server = Gatefort::start(&configuration(&issuer), "/readyz");
     issuer
         .control("ban", &json!({"user_id": ann.user_id}))
         .await;
@@ -96,7 +97,7 @@ async fn a_banned_users_token_passes_until_it_expires() {
 async fn its_other_two_tokens_are_refused() {
     let issuer = AuthFort::start(&[]);
     let ann = issuer.sign_up("ann@example.com").await;
-    let server = Gatefort::start(&configuration(&issuer)).await;
+    let server = Gatefort::start(&configuration(&issuer), "/readyz");
 
     issuer
         .control("enable-mfa", &json!({"user_id": ann.user_id}))
@@ -119,12 +120,12 @@ async fn its_other_two_tokens_are_refused() {
 async fn a_killed_issuer_costs_nobody_anything() {
     let mut issuer = AuthFort::start(&[]);
     let ann = issuer.sign_up("ann@example.com").await;
-    let server = Gatefort::start(&configuration(&issuer)).await;
+    let server = Gatefort::start(&configuration(&issuer), "/readyz");
     assert_allowed(&server, &ann.access_token).await;
 
     issuer.kill();
     assert_allowed(&server, &ann.access_token).await;
-    let ready = server.get_admin("/readyz").await.expect("it answers");
+    let ready = server.get_admin("/readyz").await;
     assert_eq!(ready.status, 200, "{ready:?}");
 
     issuer.restart();
@@ -139,7 +140,7 @@ async fn a_killed_issuer_costs_nobody_anything() {
 async fn killed_restarted_and_rotated_under_load_not_one_verdict_is_wrong() {
     let mut issuer = AuthFort::start(&[]);
     let ann = issuer.sign_up("ann@example.com").await;
-    let server = Arc::new(Gatefort::start(&configuration(&issuer)).await);
+    let server = Arc::new(Gatefort::start(&configuration(&issuer), "/readyz"));
     let forged = forged(&ann.access_token);
 
     let over = CancellationToken::new();
@@ -185,13 +186,19 @@ fn forged(token: &str) -> String {
 async fn assert_allowed(server: &Gatefort, token: &str) {
     for door in Door::ALL {
         let answer = server.ask(door, "/orders", Some(token)).await;
-        assert_eq!(answer.status, 200, "{door:?}: {answer:?}\n{}", server.log());
+        assert_eq!(
+            answer.status,
+            200,
+            "{door:?}: {answer:?}\n{}",
+            server.output()
+        );
     }
 }
 
 fn configuration(issuer: &AuthFort) -> String {
     format!(
         r"
+listen: {{grpc: '@GRPC@', http: '@HTTP@', admin: '@ADMIN@'}}
 issuers:
   - issuer: authfort
     profile: authfort

@@ -1,13 +1,14 @@
 //! A real OpenID-certified issuer, found by discovery alone.
 
-use crate::support::gatefort::{Door, Gatefort};
+use crate::support::doors::Door;
 use crate::support::oidc::OidcProvider;
+use crate::support::server::Gatefort;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_of_every_kind_pass_at_every_door() {
     let issuer = OidcProvider::start();
     let configuration = configuration(&issuer, "algorithms: [RS256, ES256, EdDSA]");
-    let server = Gatefort::start(&configuration).await;
+    let server = Gatefort::start(&configuration, "/readyz");
     for resource in ["rs256", "es256", "eddsa"] {
         let token = issuer.token(resource).await;
         for door in Door::ALL {
@@ -35,7 +36,7 @@ async fn tokens_of_every_kind_pass_at_every_door() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_for_someone_else_is_refused() {
     let issuer = OidcProvider::start();
-    let server = Gatefort::start(&configuration(&issuer, "")).await;
+    let server = Gatefort::start(&configuration(&issuer, ""), "/readyz");
     // Good in every way, but its `aud` is urn:test:ps256, which is not ours.
     let token = issuer.token("ps256").await;
     for door in Door::ALL {
@@ -54,7 +55,7 @@ async fn a_token_for_someone_else_is_refused() {
 async fn rfc_9068_can_be_demanded() {
     let issuer = OidcProvider::start();
     let configuration = configuration(&issuer, "token_type: at+jwt");
-    let server = Gatefort::start(&configuration).await;
+    let server = Gatefort::start(&configuration, "/readyz");
     let token = issuer.token("rs256").await;
     for door in Door::ALL {
         let answer = server.ask(door, "/orders", Some(&token)).await;
@@ -65,6 +66,7 @@ async fn rfc_9068_can_be_demanded() {
 fn configuration(issuer: &OidcProvider, more: &str) -> String {
     format!(
         r#"
+listen: {{grpc: '@GRPC@', http: '@HTTP@', admin: '@ADMIN@'}}
 issuers:
   - issuer: {}
     audiences: ["urn:test:rs256", "urn:test:es256", "urn:test:eddsa", "urn:test:es384"]

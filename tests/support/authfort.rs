@@ -1,25 +1,26 @@
 //! A real AuthFort server as a test's issuer: its users' side over HTTP, its operator's side beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use super::issuer::client;
-use super::launched::{self, Launched};
+use super::client::client;
+use super::process::Process;
+use super::{gateway, tools};
 
 /// The password that every test user signs up with.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// An AuthFort server over a database file of its own.
 pub(crate) struct AuthFort {
-    process: Option<Launched>,
+    process: Option<Process>,
     port: u16,
-    database: PathBuf,
     arguments: Vec<String>,
     client: reqwest::Client,
-    /// Removes the database when dropped.
-    _directory: tempfile::TempDir,
+    /// Where its database is; gone with it.
+    folder: TempDir,
 }
 
 /// A user who has just signed up or logged in.
@@ -38,14 +39,12 @@ pub(crate) struct Login {
 impl AuthFort {
     /// Starts a server; `arguments` as `tests/support/authfort/app.py` has them.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
         let mut server = Self {
             process: None,
             port: 0,
-            database: directory.path().join("authfort.sqlite"),
             arguments: arguments.iter().map(|&text| text.to_owned()).collect(),
             client: client(),
-            _directory: directory,
+            folder: gateway::folder(),
         };
         server.restart();
         server
@@ -53,21 +52,23 @@ impl AuthFort {
 
     /// Ends the server at once, as a crash would.
     pub(crate) fn kill(&mut self) {
-        self.process = None;
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
     }
 
     /// Starts it again, on the same port and database.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let mut command = Command::new(launched::python());
+        let mut command = Command::new(tools::find("python"));
         command
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/authfort/app.py"))
-            .arg("--database")
-            .arg(&self.database)
+            .args(["--database", "authfort.sqlite"])
             .args(["--port", &self.port.to_string()])
             .args(&self.arguments);
-        let process = Launched::start(command);
-        self.port = process.port();
+        let (process, port) =
+            Process::start_announced("authfort", &mut command, self.folder.path());
+        self.port = port;
         self.process = Some(process);
     }
 

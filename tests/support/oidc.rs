@@ -4,30 +4,39 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
-use super::issuer::client;
-use super::launched::{self, Launched};
+use super::client::client;
+use super::process::Process;
+use super::{gateway, tools};
 
 /// A running issuer.
 pub(crate) struct OidcProvider {
-    process: Launched,
+    port: u16,
+    /// Ended when this is dropped, before its folder goes.
+    _process: Process,
+    _folder: TempDir,
 }
 
 impl OidcProvider {
     /// Starts one.
     pub(crate) fn start() -> Self {
-        let mut command = Command::new("node");
+        let folder = gateway::folder();
+        let mut command = Command::new(tools::find("node"));
         command
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/oidc/provider.mjs"))
-            .env("GATEFORT_TEST_NODE", launched::node_directory());
+            .env("GATEFORT_TEST_NODE", tools::folder().join("node"));
+        let (process, port) = Process::start_announced("oidc", &mut command, folder.path());
         Self {
-            process: Launched::start(command),
+            port,
+            _process: process,
+            _folder: folder,
         }
     }
 
     /// Its issuer URL.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.process.port())
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// An access token for `urn:test:{resource}`: `rs256`, `ps256`, `es256`, `es384` or `eddsa`.

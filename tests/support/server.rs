@@ -20,6 +20,8 @@ pub(crate) struct Gatefort {
     pub(crate) grpc: u16,
     /// The port of its HTTP listener.
     pub(crate) http: u16,
+    /// The port of its admin listener.
+    pub(crate) admin: u16,
     process: Process,
     _folder: TempDir,
 }
@@ -41,9 +43,9 @@ impl Gatefort {
             let mut command = Command::new(env!("CARGO_BIN_EXE_gatefort"));
             command.args(["serve", "-c", "gatefort.yaml"]);
             let mut process = Process::start("gatefort", &mut command, folder.path());
-            let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
+            let status = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
             let ready = || {
-                raw::exchange(admin, &raw::get(probe, &[]))
+                raw::exchange(status, &raw::get(probe, &[]))
                     .is_ok_and(|answer| answer.status() == 200)
             };
             match process.wait_until(ready) {
@@ -51,6 +53,7 @@ impl Gatefort {
                     return Self {
                         grpc,
                         http,
+                        admin,
                         process,
                         _folder: folder,
                     };
@@ -68,6 +71,11 @@ impl Gatefort {
             grpc: self.grpc,
             http: self.http,
         }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn output(&self) -> String {
+        self.process.output()
     }
 
     /// Ends it as a crash would.

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::client::client;
 use super::tokens::{self, TestKey};
 use script::Script;
 use wire::read_request;
@@ -27,7 +28,7 @@ use wire::read_request;
 pub(crate) use canary::Canary;
 pub(crate) use script::Fault;
 pub(crate) use tls::{Authority, TlsIssuer};
-pub(crate) use wire::{Endpoint, Recorded, client};
+pub(crate) use wire::{Endpoint, Recorded};
 
 /// The longest that a test waits for something that must happen; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -74,12 +74,3 @@ pub(super) fn response(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Ve
     head.push_str("\r\n");
     [head.as_bytes(), body].concat()
 }
-
-/// A client that asks exactly what it is told: no proxy, no redirects.
-pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .expect("a client needs nothing")
-}

@@ -1,8 +1,6 @@
-//! The real program, started on loopback, and a client for each of its doors.
+//! A client for each door of the built server.
 
-use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
@@ -10,28 +8,15 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_client::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use super::launched;
+use super::raw;
+use super::server::Gatefort;
 
 /// The host that tests ask for.
-const HOST: &str = "api.test";
+const HOST: &str = "app.test";
 
-/// How long the program may take to be ready; only a failing test waits that long.
+/// How long a line may take to be logged; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A running `gatefort serve`; ends when dropped.
-pub(crate) struct Gatefort {
-    child: Child,
-    /// Where Envoy asks over gRPC.
-    pub(crate) grpc: SocketAddr,
-    /// Where every other gateway asks.
-    pub(crate) http: SocketAddr,
-    /// Health, metrics and status.
-    pub(crate) admin: SocketAddr,
-    directory: tempfile::TempDir,
-}
 
 /// A way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,66 +56,16 @@ impl Door {
 }
 
 impl Gatefort {
-    /// Starts the program with this configuration (all of it but `listen`) and waits until it is ready.
-    pub(crate) async fn start(configuration: &str) -> Self {
-        let mut server = Self::start_unready(configuration);
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while server
-            .get_admin("/readyz")
-            .await
-            .is_none_or(|ready| ready.status != 200)
-        {
-            if let Some(status) = server.child.try_wait().expect("our own child") {
-                panic!("gatefort ended: {status}\n{}", server.log());
-            }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "gatefort does not get ready\n{}",
-                server.log()
-            );
-            // Nothing tells when another process listens: ask again.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        server
-    }
-
-    /// Starts the program without waiting.
-    pub(crate) fn start_unready(configuration: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let [grpc, http, admin] = free_addresses();
-        let file = directory.path().join("gatefort.yaml");
-        let listen =
-            format!("listen: {{grpc: \"{grpc}\", http: \"{http}\", admin: \"{admin}\"}}\n");
-        std::fs::write(&file, listen + configuration).expect("a configuration file");
-        let log = std::fs::File::create(directory.path().join("log")).expect("a log file");
-        let child = Command::new(env!("CARGO_BIN_EXE_gatefort"))
-            .args(["serve", "-c"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("the program starts");
-        Self {
-            child,
-            grpc,
-            http,
-            admin,
-            directory,
-        }
-    }
-
-    /// What it has logged so far.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
-    }
-
     /// Waits until its log holds this word.
     pub(crate) async fn until_logged(&self, word: &str) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !self.log().contains(word) {
+        while !self.output().contains(word) {
             let now = tokio::time::Instant::now();
-            assert!(now < deadline, "`{word}` was never logged\n{}", self.log());
+            assert!(
+                now < deadline,
+                "`{word}` was never logged\n{}",
+                self.output()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -165,18 +100,16 @@ impl Gatefort {
             ),
         };
         let headers: Vec<_> = originals.iter().copied().chain(own).collect();
-        get(self.http, target, &headers)
-            .await
-            .unwrap_or_else(|| panic!("no answer\n{}", self.log()))
+        get(self.http, target, &headers).await
     }
 
-    /// Asks the admin listener; `None` when it does not answer.
-    pub(crate) async fn get_admin(&self, path: &str) -> Option<Answer> {
+    /// Asks the admin listener.
+    pub(crate) async fn get_admin(&self, path: &str) -> Answer {
         get(self.admin, path, &[]).await
     }
 
     async fn ask_grpc(&self, path: &str, header: Option<(&str, &str)>) -> Answer {
-        let mut client = AuthorizationClient::connect(format!("http://{}", self.grpc))
+        let mut client = AuthorizationClient::connect(format!("http://127.0.0.1:{}", self.grpc))
             .await
             .expect("the gRPC listener answers");
         let request = HttpRequest {
@@ -230,12 +163,6 @@ impl Gatefort {
     }
 }
 
-impl Drop for Gatefort {
-    fn drop(&mut self) {
-        launched::end(&mut self.child);
-    }
-}
-
 impl Answer {
     /// A header's value; empty and absent are the same here, as to an upstream.
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -252,39 +179,28 @@ impl Answer {
     }
 }
 
-/// One GET over a connection of its own, every byte of it ours; `None` when nobody answers.
-pub(crate) async fn get(
-    address: SocketAddr,
-    target: &str,
-    headers: &[(&str, &str)],
-) -> Option<Answer> {
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    let mut request = format!("GET {target} HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        write!(request, "{name}: {value}\r\n").expect("a String grows");
+impl From<raw::Message> for Answer {
+    fn from(message: raw::Message) -> Self {
+        Self {
+            status: message.status(),
+            headers: message
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+                .collect(),
+            body: String::from_utf8_lossy(&message.body).into_owned(),
+        }
     }
-    request.push_str("\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.ok()?;
-    let answer = String::from_utf8(answer).expect("UTF-8");
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    Some(Answer {
-        status,
-        headers,
-        body: body.to_owned(),
-    })
 }
 
-/// Loopback addresses that were free a moment ago: the program takes its ports from its configuration.
-fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free loopback port"));
-    listeners.map(|listener| listener.local_addr().expect("a bound address"))
+/// One GET over a connection of its own, every byte of it ours.
+async fn get(port: u16, target: &str, headers: &[(&str, &str)]) -> Answer {
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let request = raw::get(target, headers);
+    // The client of bytes blocks; a crowd of it on the runtime's own threads would stop everything else.
+    tokio::task::spawn_blocking(move || raw::exchange(to, &request))
+        .await
+        .expect("the client does not panic")
+        .unwrap_or_else(|error| panic!("{target}: {error}"))
+        .into()
 }
