@@ -19,7 +19,7 @@ use super::dev::{self, DevError};
 use super::drain::Shutdown;
 use super::serve::{ConfigOrigin, RunError, StartError, build};
 use crate::telemetry::settings::LogSettings;
-use crate::telemetry::{LogQueue, LogThreadError, install};
+use crate::telemetry::{LogQueue, LogThreadError, install, log_panics};
 
 /// What a command answers, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +199,7 @@ fn hex(text: &str) -> String {
 fn start_log(settings: LogSettings) -> Result<LogQueue, LogThreadError> {
     let log = LogQueue::start(settings.format, io::stderr())?;
     install(log.clone(), settings.level);
+    log_panics();
     Ok(log)
 }
 

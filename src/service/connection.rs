@@ -136,8 +136,8 @@ impl Driver {
                 }
                 match ready!(watch.poll(cx)) {
                     // Polled again, so that it says goodbye.
-                    Verdict::Finish => connection.as_mut().graceful_shutdown(),
-                    Verdict::End(ended) => return Poll::Ready(ended),
+                    Step::Finish => connection.as_mut().graceful_shutdown(),
+                    Step::End(ended) => return Poll::Ready(ended),
                 }
             }
         })
@@ -239,7 +239,7 @@ impl Drop for UnderWay {
 }
 
 /// What the watch wants done.
-enum Verdict {
+enum Step {
     /// Take no further request, finish what is under way.
     Finish,
     /// Drop the connection.
@@ -277,16 +277,16 @@ impl<'a> Watch<'a> {
         self.last_call = Some(Instant::now() + LAST_CALL);
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
-            let (deadline, verdict) = self.next();
+            let (deadline, step) = self.next();
             let now = Instant::now();
             if deadline <= now {
-                if matches!(verdict, Verdict::Finish) {
+                if matches!(step, Step::Finish) {
                     // Whoever drains bounds this as well; whoever rests gets one request's time.
                     self.finishing = Some(now + self.limits.request_timeout);
                 }
-                return Poll::Ready(verdict);
+                return Poll::Ready(step);
             }
             let timer = self
                 .timer
@@ -299,27 +299,27 @@ impl<'a> Watch<'a> {
     }
 
     /// What becomes due next.
-    fn next(&self) -> (Instant, Verdict) {
+    fn next(&self) -> (Instant, Step) {
         if let Some(deadline) = self.finishing {
             // A connection that was resting is not slow; one with a request under way is.
-            return (deadline, Verdict::End(Ended::TimedOut));
+            return (deadline, Step::End(Ended::TimedOut));
         }
         let asked = self.activity.asked.load(Relaxed);
         if let Some(last_call) = self.last_call {
             let now = self.activity.start;
-            return (if asked { now } else { last_call }, Verdict::Finish);
+            return (if asked { now } else { last_call }, Step::Finish);
         }
         if !asked {
             let deadline = self.activity.start + self.limits.header_read_timeout;
-            return (deadline, Verdict::End(Ended::TimedOut));
+            return (deadline, Step::End(Ended::TimedOut));
         }
         let head = self.activity.head.load(Relaxed);
         if head != 0 {
             let deadline = self.activity.at(head) + self.limits.header_read_timeout;
-            return (deadline, Verdict::End(Ended::TimedOut));
+            return (deadline, Step::End(Ended::TimedOut));
         }
         let last = self.activity.at(self.activity.last.load(Relaxed));
-        (last + self.limits.idle_timeout, Verdict::Finish)
+        (last + self.limits.idle_timeout, Step::Finish)
     }
 }
 

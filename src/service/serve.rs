@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::{self, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -76,7 +76,7 @@ pub struct Bound {
     health: Option<HealthReporter>,
     drain_timeout: Duration,
     /// Ends the key caches' background work when dropped.
-    _verifier_stop: DropGuard,
+    stop_verifier: DropGuard,
     /// Cancelled when draining begins: what readiness looks at.
     draining: CancellationToken,
     telemetry: Arc<Telemetry>,
@@ -94,8 +94,8 @@ struct Served {
 /// Apart from the doors' share, so that a flood there does not hide what it does.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// How long the admin pages may take to finish, once there is nothing more to show.
-const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+/// How long the admin pages, and then the key caches, may take to end when nothing needs them any more.
+const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// How often readiness is looked at, for gRPC health: soon at the start, where tests and rolling
 /// updates wait for it, then rarely.
@@ -215,7 +215,7 @@ pub async fn build(
         verifier,
         health,
         drain_timeout: config.drain_timeout,
-        _verifier_stop: stop_verifier.drop_guard(),
+        stop_verifier: stop_verifier.drop_guard(),
         draining,
         telemetry,
     })
@@ -269,7 +269,10 @@ impl Bound {
         }
         doors.drain(self.drain_timeout, &shutdown.now).await;
         // The pages last: they show how far the rest has come.
-        pages.drain(ADMIN_DRAIN, &shutdown.now).await;
+        pages.drain(LAST_STEPS, &shutdown.now).await;
+        drop(self.stop_verifier);
+        // What is late here (a snapshot being written) can be lost: it is only a copy.
+        let _late = timeout(LAST_STEPS, self.verifier.ended()).await;
         tracing::info!("stopped");
         outcome
     }

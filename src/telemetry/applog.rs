@@ -19,6 +19,21 @@ pub fn install(queue: LogQueue, level: LogLevel) {
     let _already = tracing::subscriber::set_global_default(subscriber(queue, level));
 }
 
+/// Makes panics log lines like any other, through the queue.
+///
+/// Where, and never what: a panic's message may quote the text that caused it, and that may be a token's.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        let current = std::thread::current();
+        tracing::error!(
+            location = location.as_deref().unwrap_or("unknown"),
+            thread = current.name().unwrap_or("unnamed"),
+            "panicked"
+        );
+    }));
+}
+
 /// Our own events from `level` on, other crates' warnings and errors.
 ///
 /// Never more of the others: at `debug` an HTTP library may show header fields, credentials among them.

@@ -20,7 +20,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::authorizer::{Decision, Verdict};
 use crate::domain::claims::Principal;
 use crate::domain::request::RequestContext;
-pub use applog::install;
+pub use applog::{install, log_panics};
 pub use decisions::DecisionCounts;
 use decisions::{DecisionTable, Outcome};
 use latency::Latencies;

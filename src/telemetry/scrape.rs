@@ -274,6 +274,7 @@ mod tests {
             refreshes_failed: 1,
             last_error: Some("timeout".into()),
             skipped: Vec::new(),
+            next_refresh_seconds: Some(30),
         }
     }
 

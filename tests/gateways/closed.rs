@@ -34,6 +34,21 @@ const SPOOFED: [(&str, &str); 5] = [
     ("X.Auth.User", "root"),
 ];
 
+/// What a client says who would like the application to see another request or client than Gatefort judged.
+const ANOTHER_REQUEST: [(&str, &str); 11] = [
+    ("X-Original-URL", "/spoofed"),
+    ("X-Original-URI", "/spoofed"),
+    ("X-Original-Method", "SPOOFED"),
+    ("X-Rewrite-URL", "/spoofed"),
+    ("X-Forwarded-Uri", "/spoofed"),
+    ("X-Forwarded-Method", "SPOOFED"),
+    ("X-Forwarded-Host", "spoofed.test"),
+    ("X-Forwarded-Proto", "spoofed"),
+    ("X-Forwarded-Prefix", "/spoofed"),
+    ("X-Forwarded-For", "203.0.113.9"),
+    ("Forwarded", "for=203.0.113.9;host=spoofed.test"),
+];
+
 /// The gateways that ask over HTTP at a path of Gatefort, and how `deploy/` writes that path.
 const DOORS: [(Gateway, &str); 5] = [
     (Gateway::EnvoyHttp, "path_prefix: /ext-authz"),
@@ -259,6 +274,27 @@ fn the_grpc_port_opens_no_http_gateway() {
         let (status, reached) = stage.get("/open", &[]);
         if !closed(status) || !reached.is_empty() {
             failures.push(format!("{kind:?}: {status}, {reached:?}"));
+        }
+    }
+    report(&failures);
+}
+
+#[test]
+fn a_client_cannot_tell_the_application_of_another_request() {
+    let mut failures = Vec::new();
+    let server = gatefort(CONFIGURATION);
+    for kind in gateway::ALL {
+        let stage = Stage::set(kind, |application| server.behind(application), &[]);
+        let (status, reached) = stage.get("/open", &ANOTHER_REQUEST);
+        let believed: Vec<_> = reached
+            .iter()
+            .flat_map(|request| &request.headers)
+            .filter(|(_, value)| {
+                value.to_ascii_lowercase().contains("spoofed") || value.contains("203.0.113.9")
+            })
+            .collect();
+        if status != 200 || reached.len() != 1 || !believed.is_empty() {
+            failures.push(format!("{kind:?}: {status} {believed:?}"));
         }
     }
     report(&failures);

@@ -13,6 +13,8 @@ mod oidc;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(
     dead_code,

@@ -280,17 +280,25 @@ fn a_second_signal_ends_at_once_and_a_drain_ends_by_its_timeout() {
     }
 }
 
-#[test]
-fn silent_connections_at_the_descriptor_limit_do_not_last() {
-    let (directory, path) = written(&format!("{OPEN}limits: {{header_read_timeout: 500ms}}\n"));
+/// `gatefort serve` with at most so many open files.
+fn serve_with_files(yaml: &str, files: u32) -> Process {
+    let (directory, path) = written(yaml);
     let mut command = Command::new("sh");
     command
         .arg("-c")
-        .arg("ulimit -n 64 && exec \"$0\" serve --config \"$1\"")
+        .arg(format!(
+            "ulimit -n {files} && exec \"$0\" serve --config \"$1\""
+        ))
         .arg(env!("CARGO_BIN_EXE_gatefort"))
         .arg(path)
         .stdout(Stdio::null());
-    let mut process = Process::start(command, Some(directory));
+    Process::start(command, Some(directory))
+}
+
+#[test]
+fn silent_connections_at_the_cap_do_not_last() {
+    let yaml = format!("{OPEN}limits: {{header_read_timeout: 500ms}}\n");
+    let mut process = serve_with_files(&yaml, 64);
     let (http, admin) = (process.address("http"), process.address("admin"));
     let silent: Vec<_> = (0..100)
         .map(|_| TcpStream::connect(http).unwrap())
@@ -305,6 +313,29 @@ fn silent_connections_at_the_descriptor_limit_do_not_last() {
         "{metrics}"
     );
     drop(silent);
+}
+
+#[test]
+fn a_listener_without_descriptors_waits_and_recovers() {
+    // Fewer than the admin pages may have connections.
+    let mut process = serve_with_files(OPEN, 40);
+    let (http, admin) = (process.address("http"), process.address("admin"));
+    process.message("ready");
+    let silent: Vec<_> = (0..60)
+        .map(|_| TcpStream::connect(admin).unwrap())
+        .collect();
+    let failed = process.message("cannot accept a connection");
+    assert_eq!(failed["listener"], "admin");
+    drop(silent);
+    assert_eq!(status(&ask(http, "GET", "/ext-authz/health", &[])), "200");
+    let metrics = ask(admin, "GET", "/metrics", &[]);
+    let errors: u64 = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("gatefort_accept_errors_total{listener=\"admin\"} "))
+        .and_then(|count| count.parse().ok())
+        .unwrap();
+    // Four attempts a second, and not one for every turn of the loop.
+    assert!((1..100).contains(&errors), "{errors}");
 }
 
 #[test]
@@ -385,6 +416,51 @@ fn words(line: &str, variables: &[(String, String)]) -> Vec<String> {
     words
 }
 
+/// Does what a `grpcurl` line would, and expects alice to pass.
+fn grpcurl_is_allowed(words: &[String]) {
+    use envoy_types::pb::envoy::service::auth::v3 as auth;
+
+    let (message, address) = (&words[3], &words[4]);
+    assert_eq!(words[5], "envoy.service.auth.v3.Authorization/Check");
+    let message: Value = serde_json::from_str(message).unwrap();
+    let http = &message["attributes"]["request"]["http"];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let request = auth::attribute_context::HttpRequest {
+        method: text(&http["method"]),
+        host: text(&http["host"]),
+        path: text(&http["path"]),
+        headers: http["headers"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+        ..Default::default()
+    };
+    let check = auth::CheckRequest {
+        attributes: Some(auth::AttributeContext {
+            request: Some(auth::attribute_context::Request {
+                http: Some(request),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+    };
+    let answer = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut client =
+            auth::authorization_client::AuthorizationClient::connect(format!("http://{address}"))
+                .await
+                .unwrap();
+        client.check(check).await.unwrap().into_inner()
+    });
+    assert_eq!(answer.status.as_ref().map(|status| status.code), Some(0));
+    let shown = format!("{answer:?}");
+    assert!(
+        shown.contains("x-auth-user") && shown.contains("alice"),
+        "{shown}"
+    );
+}
+
 #[test]
 fn dev_answers_every_line_that_it_prints_as_it_says() {
     let mut command = gatefort();
@@ -446,6 +522,11 @@ fn dev_answers_every_line_that_it_prints_as_it_says() {
         asked += 1;
     }
     assert_eq!(asked, 8, "{}", lines.join("\n"));
+    let grpcurl = lines
+        .iter()
+        .find(|line| line.starts_with("grpcurl "))
+        .unwrap();
+    grpcurl_is_allowed(&words(grpcurl, &variables));
     process.signal("INT");
     assert_eq!(process.exit().code(), Some(0));
 }

@@ -234,6 +234,7 @@ pub(crate) const CASES: &[Case] = &[
     case("kid_unknown", "GET", "/app/x", &[("authorization", "Bearer {kid_unknown}")], Deny("kid_unknown")),
     case("kid_missing_tries_fitting_keys", "GET", "/app/x", &[("authorization", "Bearer {kid_missing}")], USER),
     case("kid_with_a_path", "GET", "/app/x", &[("authorization", "Bearer {kid_path}")], Deny("kid_unknown")),
+    case("kid_with_control_characters", "GET", "/app/x", &[("authorization", "Bearer {kid_control}")], Deny("token_malformed")),
     case("kid_not_a_string", "GET", "/app/x", &[("authorization", "Bearer {kid_number}")], Deny("token_malformed")),
     case("kid_too_long", "GET", "/app/x", &[("authorization", "Bearer {kid_long}")], Deny("token_malformed")),
     case("embedded_jwk_is_ignored", "GET", "/app/x", &[("authorization", "Bearer {embedded_jwk}")], Deny("signature_invalid")),

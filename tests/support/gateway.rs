@@ -140,7 +140,7 @@ pub(crate) fn with_ports(text: &str, ports: &[(u16, u16)]) -> String {
 }
 
 /// The files of a gateway, in its folder under `deploy/`.
-fn files(kind: Gateway) -> (&'static str, &'static [&'static str]) {
+pub(crate) fn files(kind: Gateway) -> (&'static str, &'static [&'static str]) {
     match kind {
         Gateway::EnvoyGrpc => ("envoy", &["grpc.yaml"]),
         Gateway::EnvoyHttp => ("envoy", &["http.yaml"]),

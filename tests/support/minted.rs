@@ -338,7 +338,11 @@ impl Minted {
         self.es256_header("kid_missing", &json!({ "alg": "ES256" }));
         self.es256_header(
             "kid_path",
-            &json!({ "alg": "ES256", "kid": "../../etc/passwd\0' or 1=1" }),
+            &json!({ "alg": "ES256", "kid": "../../etc/passwd' or 1=1" }),
+        );
+        self.es256_header(
+            "kid_control",
+            &json!({ "alg": "ES256", "kid": "es256\0\r\n" }),
         );
         self.es256_header("kid_number", &json!({ "alg": "ES256", "kid": 7 }));
         self.es256_header(

@@ -43,9 +43,9 @@ impl Gatefort {
             let mut command = Command::new(env!("CARGO_BIN_EXE_gatefort"));
             command.args(["serve", "-c", "gatefort.yaml"]);
             let mut process = Process::start("gatefort", &mut command, folder.path());
-            let status = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
+            let pages = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
             let ready = || {
-                raw::exchange(status, &raw::get(probe, &[]))
+                raw::exchange(pages, &raw::get(probe, &[]))
                     .is_ok_and(|answer| answer.status() == 200)
             };
             match process.wait_until(ready) {

@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::cli::DevArguments;
 use super::config::{Config, ConfigErrors, Environment};
@@ -29,9 +30,8 @@ use text::Places;
 pub(super) enum DevError {
     /// An address that others could reach.
     #[error(
-        "--{option} {address}: `gatefort dev` listens on loopback only (127.0.0.0/8 or [::1]), \
-         because anyone who reaches its issuer can read its tokens' keys and anyone who reaches it \
-         has its sample rules"
+        "--{option} {address}: `gatefort dev` listens on loopback only (127.0.0.0/8 or [::1]): \
+         its issuer, tokens and rules are samples that nobody else should reach"
     )]
     NotLoopback {
         /// The option.
@@ -98,17 +98,17 @@ pub(super) async fn run(
     let yaml = text::config(&asked);
     let config = Config::parse(&yaml, Path::new(NAME), &Environment::Process)?;
     let tokens = issuer.tokens(SystemClock.now())?;
-    let serving = tokio::spawn(issuer.serve(shutdown.drain.clone()));
+    // It ends after the doors that fetch from it, whichever way this function is left.
+    let end = CancellationToken::new();
+    let _end = end.clone().drop_guard();
+    let serving = tokio::spawn(issuer.serve(end));
     let bound = build(config, ConfigOrigin::default(), log).await?;
     let places = asked.bound(bound.addresses());
     let verifier = std::sync::Arc::clone(bound.verifier());
     let running = async { Ok(bound.run(shutdown.clone()).await?) };
     let told = async {
         // Whoever pastes the first line should not be too early for the keys.
-        let patience = Instant::now() + PATIENCE;
-        while !verifier.is_ready() && Instant::now() < patience {
-            sleep(Duration::from_millis(2)).await;
-        }
+        let _late = timeout(PATIENCE, verifier.settled()).await;
         text::tell(&places, &tokens, out)?;
         out.flush()?;
         // Nothing more to tell; the rest ends this.
@@ -117,7 +117,7 @@ pub(super) async fn run(
     tokio::select! {
         ended = running => ended,
         failed = told => failed,
-        _ended = serving, if !shutdown.drain.is_cancelled() => Err(DevError::IssuerEnded),
+        _ended = serving => Err(DevError::IssuerEnded),
     }
 }
 

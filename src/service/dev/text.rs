@@ -172,7 +172,7 @@ fn examples(http: SocketAddr) -> Vec<Example> {
             nginx("", "/orders"),
         ),
         (
-            "Traefik, Caddy, HAProxy, a user at /admin: 403 insufficient_scope",
+            "Traefik, Caddy, HAProxy, a user at /admin: 403, for want of the role",
             forward(user, "/admin/users"),
         ),
         (
@@ -180,7 +180,7 @@ fn examples(http: SocketAddr) -> Vec<Example> {
             forward(admin, "/admin/users"),
         ),
         (
-            "Traefik, Caddy, HAProxy, an expired token: 401 invalid_token",
+            "Traefik, Caddy, HAProxy, an expired token: 401, and the challenge says invalid_token",
             forward(expired, "/orders"),
         ),
         (
@@ -188,7 +188,7 @@ fn examples(http: SocketAddr) -> Vec<Example> {
             envoy(user, "/orders"),
         ),
         (
-            "Envoy, HTTP, nobody at /catalog: 200 with X-Auth-User empty",
+            "Envoy, HTTP, nobody at /catalog: 200 with X-Auth-User: ",
             envoy("", "/catalog/books"),
         ),
         (
