@@ -45,6 +45,8 @@ pub(crate) enum Door {
     AuthRequest,
     /// Traefik's `forwardAuth`.
     ForwardAuth,
+    /// A whole gateway: what is asked for is the thing itself, which says what identity reached it.
+    Gateway,
 }
 
 /// What an answer must say.
@@ -80,6 +82,7 @@ impl Ask {
             Door::Grpc => grpc(path, token),
             Door::AuthRequest => http1("/auth-request", &nginx(path), token),
             Door::ForwardAuth => http1("/forward-auth", &traefik(path), token),
+            Door::Gateway => http1(path, &[("host", "api.example.com".to_owned())], token),
         };
         Self { wire, expected }
     }

@@ -320,7 +320,8 @@ fn limit(report: &mut Report, case: &str, measured: f64, unit: &str, most: f64) 
     });
 }
 
-fn compare(
+/// Adds what two costs are to each other.
+pub(crate) fn compare(
     report: &mut Report,
     case: &str,
     is: Cost,

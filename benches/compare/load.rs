@@ -86,10 +86,8 @@ impl Plan {
         let mut latencies = match (self.door, self.pace) {
             (Door::Grpc, Pace::Closed) => RUNTIME.block_on(self.grpc_closed(begun)),
             (Door::Grpc, Pace::Open(rate)) => self.grpc_open(begun, rate),
-            (Door::AuthRequest | Door::ForwardAuth, Pace::Closed) => self.http(begun, LANES, None),
-            (Door::AuthRequest | Door::ForwardAuth, Pace::Open(rate)) => {
-                self.http(begun, OPEN_LANES, Some(rate))
-            }
+            (_, Pace::Closed) => self.http(begun, LANES, None),
+            (_, Pace::Open(rate)) => self.http(begun, OPEN_LANES, Some(rate)),
         };
         let took = begun.elapsed();
         assert_eq!(latencies.len(), self.count, "an answer is missing");

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench compare                 the whole table, some minutes; writes benches/RESULTS.md
 //! cargo bench --bench compare -- --quick      every case once, briefly: figures that mean little
+//! cargo bench --bench compare -- --gateways   and through Envoy, nginx and Traefik, as tests/run installs them
 //! cargo test --bench compare                  the same with the test build: do all answers still come out right?
 //! ```
 //!
@@ -16,6 +17,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
@@ -26,6 +28,7 @@
 mod ask;
 mod cases;
 mod crypto;
+mod gateways;
 mod latency;
 mod load;
 mod measure;
@@ -34,13 +37,14 @@ mod plot;
 mod report;
 mod scene;
 mod server;
-mod system;
-#[path = "../../tests/support/tokens.rs"]
+#[path = "../../tests/support/mod.rs"]
 #[expect(
     dead_code,
-    reason = "shared with the tests, which make every malformed token"
+    unused_imports,
+    reason = "shared with the tests, which use more of it"
 )]
-mod tokens;
+mod support;
+mod system;
 
 use std::error::Error;
 use std::fs;
@@ -48,6 +52,7 @@ use std::fs;
 use noop::NoOp;
 use report::{Begun, Report};
 use scene::Scene;
+use support::tokens;
 
 /// A result of this program.
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -112,12 +117,18 @@ fn main() -> Outcome {
     // Cargo says `--bench` where figures are wanted.
     if words.contains(&"--bench") && !words.contains(&"--quick") {
         let begun = Begun::now(binary);
-        let (report, plot) = compare(&FULL)?;
+        let (mut report, plot) = compare(&FULL)?;
+        if words.contains(&"--gateways") {
+            gateways::compare(&Scene::new(), &FULL, &mut report);
+        }
         report.print();
         fs::write(report::folder().join("latency.svg"), plot)?;
         report.write(&begun)
     } else {
-        let (report, _) = compare(&QUICK)?;
+        let (mut report, _) = compare(&QUICK)?;
+        if words.contains(&"--gateways") {
+            gateways::compare(&Scene::new(), &QUICK, &mut report);
+        }
         report.print();
         println!("\nevery answer was right; the figures of a short run say little");
         Ok(())

@@ -6,14 +6,23 @@ use std::time::Duration;
 use crate::Scale;
 use crate::ask::{Ask, Door, Judged};
 use crate::load::{Pace, Plan};
-use crate::server::Server;
+use crate::system::CpuTime;
+
+/// What is measured: one server, or a gateway with what stands behind it.
+pub(crate) trait Measured {
+    /// What its processes have used of the processors.
+    fn cpu(&self) -> CpuTime;
+    /// Where it answers such questions.
+    fn port(&self, door: Door) -> u16;
+    /// How many lines it has logged.
+    fn log_lines(&self) -> u64;
+}
 
 /// A server and what it is asked.
-#[derive(Debug)]
 pub(crate) struct Contender<'s> {
     /// What it is called in the report.
     pub(crate) name: &'static str,
-    server: &'s Server,
+    server: &'s dyn Measured,
     plan: Plan,
     /// What is asked before the clock runs.
     warm_up: Arc<[Ask]>,
@@ -38,7 +47,7 @@ impl<'s> Contender<'s> {
     /// A server that is asked these over and over again, and has seen all of them before.
     pub(crate) fn warm(
         name: &'static str,
-        server: &'s Server,
+        server: &'s dyn Measured,
         door: Door,
         asks: &Arc<[Ask]>,
     ) -> Self {
@@ -47,10 +56,7 @@ impl<'s> Contender<'s> {
             server,
             plan: Plan {
                 door,
-                port: match door {
-                    Door::Grpc => server.grpc,
-                    Door::AuthRequest | Door::ForwardAuth => server.http,
-                },
+                port: server.port(door),
                 asks: Arc::clone(asks),
                 first: 0,
                 count: 0,

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::ask::Door;
+use crate::measure::Measured;
 use crate::noop::NoOp;
 use crate::system::{CpuTime, resident_mib};
 
@@ -133,18 +135,26 @@ impl Server {
         })
     }
 
-    /// What it has used of the processors.
-    pub(crate) fn cpu(&self) -> CpuTime {
-        CpuTime::of(self.child.id())
-    }
-
     /// The memory that it holds, in MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
         resident_mib(self.child.id())
     }
+}
 
-    /// How many lines it has logged.
-    pub(crate) fn log_lines(&self) -> u64 {
+impl Measured for Server {
+    fn cpu(&self) -> CpuTime {
+        CpuTime::of(self.child.id())
+    }
+
+    fn port(&self, door: Door) -> u16 {
+        match door {
+            Door::Grpc => self.grpc,
+            Door::AuthRequest | Door::ForwardAuth => self.http,
+            Door::Gateway => panic!("a gateway is asked, not what stands behind it"),
+        }
+    }
+
+    fn log_lines(&self) -> u64 {
         self.log.lines.load(Ordering::Relaxed)
     }
 }

@@ -47,6 +47,15 @@ impl CpuTime {
         }
     }
 
+    /// What several processes have used.
+    pub(crate) fn of_all(pids: &[u32]) -> Self {
+        let all = || pids.iter().map(|pid| Self::of(*pid));
+        Self {
+            coarse: all().map(|time| time.coarse).sum(),
+            fine: all().map(|time| time.fine).sum(),
+        }
+    }
+
     /// What was used since an earlier look: the fine count, unless a thread has ended and taken its share along.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         let fine = self.fine.saturating_sub(earlier.fine);
@@ -71,6 +80,31 @@ pub(crate) fn own_thread() -> Duration {
 fn on_processor(schedstat: &str) -> Duration {
     let nanoseconds = schedstat.split_whitespace().next();
     Duration::from_nanos(nanoseconds.and_then(|n| n.parse().ok()).unwrap_or_default())
+}
+
+/// The processes that this one has started, and those that they have.
+pub(crate) fn descendants() -> Vec<u32> {
+    let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // After the name in parentheses: the state, then the parent.
+            let (_, fields) = stat.rsplit_once(')')?;
+            let parent = fields.split_whitespace().nth(1)?.parse().ok()?;
+            Some((pid, parent))
+        })
+        .collect();
+    let mut found = vec![process::id()];
+    let mut at = 0;
+    while let Some(above) = found.get(at).copied() {
+        let below = parents.iter().filter(|(_, parent)| *parent == above);
+        found.extend(below.map(|(pid, _)| *pid));
+        at += 1;
+    }
+    found.split_off(1)
 }
 
 /// The memory that a process holds now, in MiB.
