@@ -36,8 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a state is looked at while it is waited for.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// How long an exchange with an issuer may take here: a hanging issuer is given up after it.
-const TIMEOUT: Duration = Duration::from_millis(500);
+/// How long an exchange may take where issuers hang, so that nobody waits five seconds for each;
+/// on a busy machine a healthy exchange may take as long and fail, and no test may mind.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The stated bound on asking an issuer: this many times at once ...
 const FETCH_BURST: u32 = 4;
@@ -139,7 +140,7 @@ fn recovery_within(failures: u64) -> Duration {
     let step = BACKOFF_START
         .saturating_mul(2_u32.saturating_pow(doublings))
         .min(BACKOFF_CAP);
-    step + TIMEOUT + Duration::from_secs(1)
+    step + TIMEOUT + Duration::from_secs(2)
 }
 
 async fn verify(verifier: &Verifier, token: &str) -> Said {
@@ -178,11 +179,19 @@ fn settings(iss: &str, keys: KeySource, refresh: RefreshSettings) -> IssuerSetti
         keys,
         optional: false,
         refresh,
+        http: HttpSettings::default(),
+    }
+}
+
+/// The same issuer, given up after [`TIMEOUT`].
+fn impatient(settings: IssuerSettings) -> IssuerSettings {
+    IssuerSettings {
         http: HttpSettings {
             connect_timeout: TIMEOUT,
             timeout: TIMEOUT,
-            ..HttpSettings::default()
+            ..settings.http
         },
+        ..settings
     }
 }
 

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    Rig, Said, TIMEOUT, by_discovery, by_jwks_url, good_token, junk_token, long_lived, short_lived,
-    verify,
+    Rig, Said, TIMEOUT, by_discovery, by_jwks_url, good_token, impatient, junk_token, long_lived,
+    short_lived, verify,
 };
 use crate::support::issuer::{Endpoint, Fault, Issuer};
 use crate::support::tokens::{self, TestKey};
@@ -293,14 +293,14 @@ async fn each_failure_has_its_own_code() {
     ] {
         let issuer = Issuer::start([&key]).await;
         issuer.fail(Endpoint::Jwks, fault.clone());
-        let rig = Rig::start(vec![by_jwks_url(&issuer, long_lived())]);
+        let rig = Rig::start(vec![impatient(by_jwks_url(&issuer, long_lived()))]);
         rig.until("failed", |status| status.refreshes_failed > 0)
             .await;
         assert_eq!(rig.status().last_error.as_deref(), Some(code), "{fault:?}");
     }
     let issuer = Issuer::start([&key]).await;
     issuer.refuse().await;
-    let rig = Rig::start(vec![by_jwks_url(&issuer, long_lived())]);
+    let rig = Rig::start(vec![impatient(by_jwks_url(&issuer, long_lived()))]);
     rig.until("failed", |status| status.refreshes_failed > 0)
         .await;
     assert_eq!(rig.status().last_error.as_deref(), Some("connect_refused"));
