@@ -17,6 +17,10 @@ mod process;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod reasons;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(
     dead_code,
