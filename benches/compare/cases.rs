@@ -260,7 +260,11 @@ pub(crate) fn footprint(scene: &Scene, scale: &Scale, report: &mut Report) {
             .iter()
             .map(|server| server.started_in.as_secs_f64() * 1e3),
     );
-    let idle = median(starts.iter().map(Server::resident_mib));
+    let idle = median(
+        starts
+            .iter()
+            .map(|server| server.resident_mib() * MB_PER_MIB),
+    );
     drop(starts);
     limit(
         report,
@@ -269,7 +273,7 @@ pub(crate) fn footprint(scene: &Scene, scale: &Scale, report: &mut Report) {
         "ms",
         150.0,
     );
-    limit(report, "idle memory", idle, "MiB", 20.0);
+    limit(report, "idle memory", idle, "MB", 20.0);
 
     let gatefort = Server::gatefort(&scene.configuration(), &scene.files());
     let mut resident = Vec::new();
@@ -291,6 +295,9 @@ pub(crate) fn footprint(scene: &Scene, scale: &Scale, report: &mut Report) {
     size(report);
 }
 
+/// The goals are in MB, and the system counts in KiB.
+const MB_PER_MIB: f64 = 1.048_576;
+
 fn size(report: &mut Report) {
     let dist = dist_binary();
     let (name, path) = match &dist {
@@ -304,7 +311,7 @@ fn size(report: &mut Report) {
     if unstripped && dist.is_none() {
         report.note("No binary of the release or dist profile to weigh.".to_owned());
     } else {
-        limit(report, name, bytes / 1024.0 / 1024.0, "MiB", 15.0);
+        limit(report, name, bytes / 1e6, "MB", 15.0);
     }
 }
 
