@@ -135,12 +135,13 @@ pub async fn build(
     let stop_verifier = CancellationToken::new();
     let draining = CancellationToken::new();
     let clock = Arc::new(SystemClock);
-    let verifier = Arc::new(Verifier::start(
+    let verifier = Verifier::start(
         config.issuers,
         config.max_token_size,
         Arc::clone(&clock) as _,
         &stop_verifier,
-    )?);
+    )?;
+    let verifier = Arc::new(verifier.with_cache(config.cache_bytes)?);
     let telemetry = Arc::new(Telemetry::new(log, config.log.decisions, &labels));
     let state = DoorState {
         authorizer: Arc::new(Authorizer {
