@@ -7,6 +7,7 @@ mod check;
 mod kind;
 mod lifetime;
 mod path;
+mod weight;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
+use super::identity::KeptValues;
 use super::keys::Thumbprint;
 use super::reason::DenyReason;
 
@@ -35,6 +37,7 @@ pub struct Principal {
     lifetime: Lifetime,
     key: Thumbprint,
     algorithm: Algorithm,
+    values: KeptValues,
 }
 
 /// Which audiences an issuer's tokens must name.
@@ -103,7 +106,7 @@ impl Claims {
 
 impl Principal {
     /// Takes what was verified; [`CheckedToken::verify`](super::jws::CheckedToken::verify) is the only caller.
-    pub(super) const fn from_verified(
+    pub(super) fn from_verified(
         rules: Arc<TokenRules>,
         claims: Map<String, Value>,
         lifetime: Lifetime,
@@ -116,6 +119,7 @@ impl Principal {
             lifetime,
             key,
             algorithm,
+            values: KeptValues::default(),
         }
     }
 
@@ -162,6 +166,25 @@ impl Principal {
     #[must_use]
     pub const fn rules(&self) -> &Arc<TokenRules> {
         &self.rules
+    }
+
+    /// About how many bytes it takes, an estimate from above, for whoever keeps it: with what may be
+    /// kept with it, and without its issuer's rules, which all of the issuer's principals share.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + weight::of_members(&self.claims.0) + self.room()
+    }
+
+    /// How many bytes of what was made of it may be kept with it: about as many as its claims take,
+    /// and some for names and frames.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        1024 + weight::of_members(&self.claims.0)
+    }
+
+    /// Where its identity values are kept.
+    pub(super) const fn kept_values(&self) -> &KeptValues {
+        &self.values
     }
 
     /// The `sub` claim, if there is one.

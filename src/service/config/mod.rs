@@ -36,6 +36,7 @@ use crate::domain::identity::IdentityHeaders;
 use crate::domain::policy::RuleSet;
 use crate::gateway::{AnswerSettings, OnUnavailable};
 use crate::telemetry::settings::LogSettings;
+use crate::verify::DEFAULT_CACHE_BYTES;
 use crate::verify::settings::IssuerSettings;
 
 use files::{Files, read_limited};
@@ -67,6 +68,8 @@ pub struct Config {
     pub token_sources: Vec<TokenSource>,
     /// The longest token, in bytes.
     pub max_token_size: usize,
+    /// How much memory verified tokens may take, in bytes.
+    pub cache_bytes: usize,
     /// The headers that tell the upstream who is asking.
     pub identity: IdentityHeaders,
     /// Whose tokens are believed, and where their keys come from.
@@ -217,6 +220,10 @@ impl Config {
         {
             notes.warn(Caution::GatewayDecides, &at.spot);
         }
+        let max_bytes = raw
+            .cache
+            .into_given()
+            .map_or(Setting::Absent, |cache| cache.max_bytes);
         let answers = AnswerSettings {
             realm: realm(&raw.realm, notes),
             // Closed: whoever wants an outage to let requests through must say so.
@@ -234,6 +241,7 @@ impl Config {
             rules: rules.set,
             token_sources: tokens.sources,
             max_token_size: tokens.max_size,
+            cache_bytes: limits::CACHE_BYTES.check(&max_bytes, DEFAULT_CACHE_BYTES, notes),
             identity,
             issuers,
             deadline,
@@ -259,6 +267,7 @@ impl std::fmt::Debug for Config {
             .field("rules", &self.rules)
             .field("token_sources", &self.token_sources)
             .field("max_token_size", &self.max_token_size)
+            .field("cache_bytes", &self.cache_bytes)
             .field("identity", &self.identity)
             .field("issuers", &issuers)
             .field("deadline", &self.deadline)

@@ -56,6 +56,8 @@ mapping! {
         drain_timeout: At<Duration> = duration,
         /// What clients may take of the process.
         limits: RawLimits = RawLimits::read,
+        /// What is remembered of verified tokens.
+        cache: RawCache = RawCache::read,
         /// What is logged.
         log: RawLog = RawLog::read,
     }
@@ -240,6 +242,14 @@ mapping! {
         idle_timeout: At<Duration> = duration,
         /// The longest request header; default `64KiB`: four tokens of the longest kind.
         max_header_bytes: At<usize> = size,
+    }
+}
+
+mapping! {
+    /// `cache`: verified tokens, so that a token's signature is verified once and not on each request.
+    RawCache ("a mapping such as {max_bytes: 64MiB}") {
+        /// How much memory they may take; `0` remembers none. Default `64MiB`: ten to twenty thousand live tokens.
+        max_bytes: At<usize> = size,
     }
 }
 

@@ -6,6 +6,7 @@ mod outage;
 mod rotation;
 mod state;
 mod tls;
+mod verified;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
