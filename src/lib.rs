@@ -11,7 +11,8 @@
 //!
 //!  decide():  rule      = rules.find(request)       the first that matches; none = Deny
 //!             token     = BearerToken::find(..)     exactly one, from the configured places
-//!             principal = verifier.verify(token)    issuer by `iss`, key by `kid` within it
+//!             principal = verifier.verify(token)    issuer by `iss`, key by `kid` within it;
+//!                                                   introspection where rule or issuer say so
 //!             rule.admit(principal)                 roles, scopes, claims, condition
 //!             Grant                                 identity headers for the upstream
 //! ```
