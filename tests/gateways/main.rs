@@ -9,6 +9,12 @@ mod closed;
 mod deploy;
 
 #[cfg(test)]
+mod issuer_outage;
+
+#[cfg(test)]
+mod readme;
+
+#[cfg(test)]
 mod table;
 
 #[cfg(test)]
@@ -18,12 +24,15 @@ mod table;
     reason = "each test binary uses its own part of what they share"
 )]
 mod support {
+    pub(crate) mod authfort;
     pub(crate) mod cases;
+    pub(crate) mod client;
     pub(crate) mod echo;
     pub(crate) mod gateway;
     pub(crate) mod minted;
     pub(crate) mod process;
     pub(crate) mod raw;
+    pub(crate) mod readme;
     pub(crate) mod server;
     pub(crate) mod tokens;
     pub(crate) mod tools;

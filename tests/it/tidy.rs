@@ -63,8 +63,9 @@ fn shipped(text: &str) -> String {
 }
 
 fn is_test_file(path: &Path) -> bool {
-    path.file_stem()
-        .is_some_and(|stem| stem.to_string_lossy().ends_with("tests"))
+    path.with_extension("")
+        .components()
+        .any(|part| part.as_os_str().to_string_lossy().ends_with("tests"))
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn one_file_makes_a_grant_and_one_makes_a_check_response() {
             .collect()
     };
     assert_eq!(makers("Grant {"), ["authorizer.rs"]);
-    assert_eq!(makers("CheckResponse {"), ["envoy_grpc.rs"]);
+    assert_eq!(makers("CheckResponse {"), ["answer.rs"]);
     assert!(
         makers("CheckResponse::default()").is_empty(),
         "an empty CheckResponse means ALLOW"
@@ -133,7 +134,8 @@ fn a_file_is_one_room() {
     let long: Vec<_> = sources("src")
         .into_iter()
         .map(|(path, text)| (text.lines().count(), path))
-        .filter(|(lines, _)| *lines > 450)
+        // Tables of tests may be as long as they need.
+        .filter(|(lines, path)| *lines > 420 && !is_test_file(path))
         .collect();
     assert!(long.is_empty(), "{long:#?}");
 }

@@ -55,6 +55,23 @@ impl Process {
         }
     }
 
+    /// Starts a command that writes `ready PORT` once it serves, and waits until it does; its port.
+    pub(crate) fn start_announced(name: &str, command: &mut Command, folder: &Path) -> (Self, u16) {
+        let mut process = Self::start(name, command, folder);
+        let log = process.log.clone();
+        let announced = || -> Option<u16> {
+            let text = fs::read_to_string(&log).ok()?;
+            // A line without its end may be half a number.
+            let (_, rest) = text.split_once("ready ")?;
+            rest.split_once('\n')?.0.trim().parse().ok()
+        };
+        if let Err(error) = process.wait_until(|| announced().is_some()) {
+            panic!("{error}");
+        }
+        let port = announced().expect("it has been announced");
+        (process, port)
+    }
+
     /// Waits until `ready` says so.
     ///
     /// # Errors

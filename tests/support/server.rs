@@ -73,6 +73,11 @@ impl Gatefort {
         }
     }
 
+    /// What it has logged so far.
+    pub(crate) fn output(&self) -> String {
+        self.process.output()
+    }
+
     /// Ends it as a crash would.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
