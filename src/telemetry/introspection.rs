@@ -10,7 +10,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use crate::verify::{Circuit, IntrospectionStatus, IssuerStatus};
 
 /// A label's value, and what is counted under it.
-type Reading = (&'static str, fn(&IntrospectionStatus) -> u64);
+type Reading = (&'static str, Reader);
+
+type Reader = fn(&IntrospectionStatus) -> u64;
 
 /// Writes the series of every issuer that has an endpoint.
 pub(super) fn encode(
@@ -64,7 +66,7 @@ pub(super) fn encode(
                 .encode(circuit.encode_family(&labels)?)?;
         }
     }
-    let gauges: [(&str, &str, fn(&IntrospectionStatus) -> u64); 3] = [
+    let gauges: [(&str, &str, Reader); 3] = [
         (
             "gatefort_introspection_in_flight",
             "Introspection calls under way or waiting for their turn",

@@ -158,12 +158,16 @@ fn sensitive(text: &str) -> Result<HeaderValue, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::client::Clients;
+    use super::super::super::settings::HttpSettings;
     use super::*;
 
     fn endpoint(protocol: Protocol) -> Endpoint {
+        let url = Url::parse("http://127.0.0.1:9/introspect").unwrap();
+        let made = Clients::default().client(&HttpSettings::default(), &url);
         Endpoint {
-            client: reqwest::Client::new(),
-            url: Url::parse("http://127.0.0.1:9/introspect").unwrap(),
+            client: made.unwrap().1,
+            url,
             plain_http: PlainHttp::LoopbackOnly,
             protocol,
         }

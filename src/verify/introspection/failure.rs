@@ -73,9 +73,10 @@ impl Failure {
 
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
-        match error {
-            FetchError::Timeout => Self::Timeout,
-            other => Self::Exchange(other),
+        if error == FetchError::Timeout {
+            Self::Timeout
+        } else {
+            Self::Exchange(error)
         }
     }
 }

@@ -19,9 +19,10 @@ mod failure;
 mod memory;
 mod plan;
 pub mod settings;
+mod status;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ use failure::Failure;
 use memory::{Digest, Known, Memory};
 use plan::{Lifetimes, Use, may_stand_in};
 use settings::{IntrospectionSettings, Mode};
+use status::Counts;
+pub use status::IntrospectionStatus;
 
 /// What a token is known to be before its issuer is asked.
 #[derive(Debug, Clone)]
@@ -92,15 +95,6 @@ struct Shared {
 /// Where a call's result arrives; `None` until then, closed without one if the call panicked.
 type Landing = watch::Receiver<Option<Result<Known, Failure>>>;
 
-#[derive(Debug, Default)]
-struct Counts {
-    active: AtomicU64,
-    inactive: AtomicU64,
-    failed: AtomicU64,
-    served: AtomicU64,
-    stood_in: AtomicU64,
-}
-
 /// What an endpoint is asked with.
 #[derive(Debug)]
 pub(super) struct Means<'m> {
@@ -109,33 +103,6 @@ pub(super) struct Means<'m> {
     pub clock: &'m Arc<dyn Clock>,
     pub tasks: &'m TaskTracker,
     pub shutdown: &'m CancellationToken,
-}
-
-/// The state of an introspection endpoint, as `/status` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct IntrospectionStatus {
-    /// `rfc7662`, `authfort` or `authfort-me`.
-    pub protocol: &'static str,
-    /// `closed`, `open` or `probing`.
-    pub circuit: Circuit,
-    /// Calls that were answered with "active", since start.
-    pub answers_active: u64,
-    /// Calls that were answered with "not active", since start.
-    pub answers_inactive: u64,
-    /// Calls without an answer, since start.
-    pub calls_failed: u64,
-    /// Requests that a remembered answer served, since start.
-    pub served_from_cache: u64,
-    /// Requests that an outdated answer served in an outage, since start.
-    pub served_last_known: u64,
-    /// Calls under way or waiting for their turn.
-    pub in_flight: usize,
-    /// Answers remembered, about.
-    pub cached: u64,
-    /// Bytes that they take, about.
-    pub cached_bytes: u64,
-    /// The code of the last failure, if the last call failed.
-    pub last_error: Option<&'static str>,
 }
 
 impl Introspector {
@@ -220,25 +187,6 @@ impl Introspector {
                 Ok(known.outcome?)
             }
             Some(_) | None => Err(Refusal::Unavailable(failure.outage())),
-        }
-    }
-
-    /// Its state.
-    pub(super) fn status(&self) -> IntrospectionStatus {
-        let shared = &self.0;
-        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        IntrospectionStatus {
-            protocol: shared.endpoint.protocol.name(),
-            circuit: locked(&shared.breaker).circuit(),
-            answers_active: count(&shared.counts.active),
-            answers_inactive: count(&shared.counts.inactive),
-            calls_failed: count(&shared.counts.failed),
-            served_from_cache: count(&shared.counts.served),
-            served_last_known: count(&shared.counts.stood_in),
-            in_flight: shared.in_flight.load(Ordering::Relaxed),
-            cached: shared.memory.len(),
-            cached_bytes: shared.memory.bytes(),
-            last_error: *locked(&shared.last_error),
         }
     }
 }
@@ -328,9 +276,8 @@ impl Shared {
         let deadline = at + self.timeout;
         // Half of the time is the call's own: an endpoint is not blamed for our queue.
         let turn = timeout_at(at + self.timeout / 2, self.turns.acquire()).await;
-        let _turn = match turn {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_)) | Err(_) => return Err(Failure::Busy),
+        let Ok(Ok(_turn)) = turn else {
+            return Err(Failure::Busy);
         };
         match locked(&self.breaker).admit(Instant::now()) {
             Admission::Call => {}
@@ -349,40 +296,6 @@ impl Shared {
         };
         self.memory.put(digest, known.clone());
         Ok(known)
-    }
-
-    /// Counts a call, and tells the breaker.
-    fn note(&self, answer: Result<&Answer, &Failure>) {
-        let count = match answer {
-            Ok(Answer::Active(_)) => &self.counts.active,
-            Ok(Answer::Inactive) => &self.counts.inactive,
-            Err(_) => &self.counts.failed,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-        let before = {
-            let mut breaker = locked(&self.breaker);
-            let before = breaker.circuit();
-            match answer {
-                Ok(_) => breaker.succeeded(),
-                Err(_) => breaker.failed(Instant::now()),
-            }
-            (before, breaker.circuit())
-        };
-        *locked(&self.last_error) = answer.err().map(Failure::code);
-        let host = self.endpoint.url.host_str().unwrap_or_default();
-        match (before, answer) {
-            ((Circuit::Closed, Circuit::Open), Err(failure)) => {
-                tracing::warn!(
-                    host,
-                    error = failure.code(),
-                    "introspection fails and is left alone for a moment"
-                );
-            }
-            ((Circuit::Open | Circuit::Probing, Circuit::Closed), Ok(_)) => {
-                tracing::info!(host, "introspection answers again");
-            }
-            _ => {}
-        }
     }
 }
 

@@ -53,10 +53,9 @@ impl Lifetimes {
         match said {
             Said::Active if age >= self.active => Use::Ask,
             Said::Active if age >= self.refresh => Use::ServeAndRefresh,
-            Said::Active => Use::Serve,
             // An inactive token seldom comes back to life, and nobody waits for it: no refresh ahead.
             Said::Refused if age >= self.refused => Use::Ask,
-            Said::Refused => Use::Serve,
+            Said::Active | Said::Refused => Use::Serve,
         }
     }
 
