@@ -96,9 +96,9 @@ impl Issuer {
                 problem,
             })
         };
-        // Made anew at a reload: what was remembered was so by other settings.
+        let asked_before = before.and_then(Self::introspector);
         let introspector = introspection
-            .map(|settings| workshop.introspector(&name, &http, settings))
+            .map(|settings| workshop.introspector(&rules, &http, settings, asked_before))
             .transpose()?;
         let keys = match &keys {
             KeySource::None => Arc::new(Keys::none(&name)),
@@ -210,9 +210,10 @@ impl Workshop<'_> {
 
     fn introspector(
         &mut self,
-        issuer: &Arc<str>,
+        rules: &Arc<TokenRules>,
         http: &HttpSettings,
         settings: IntrospectionSettings,
+        before: Option<&Introspector>,
     ) -> Result<Introspector, StartError> {
         // Requests wait for it: its own timeout, and a connection for each call that may be made.
         let http = HttpSettings {
@@ -221,21 +222,23 @@ impl Workshop<'_> {
             idle_connections: settings.max_concurrent,
             ..http.clone()
         };
-        let (_, client) = self
+        let (identity, client) = self
             .clients
             .client(&http, &settings.url)
             .map_err(|problem| StartError::Tls {
-                issuer: Arc::clone(issuer),
+                issuer: Arc::clone(&rules.issuer),
                 problem,
             })?;
         let means = Means {
+            rules,
+            identity,
             client,
             plain_http: http.plain_http,
             clock: self.clock,
             tasks: self.tasks,
             shutdown: self.shutdown,
         };
-        Ok(Introspector::new(settings, means))
+        Ok(Introspector::new(settings, before, means))
     }
 }
 

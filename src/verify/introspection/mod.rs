@@ -32,6 +32,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::client::ClientIdentity;
 use super::clock::Clock;
 use super::settings::PlainHttp;
 use crate::domain::claims::{Principal, TokenRules, UnixTime};
@@ -69,11 +70,20 @@ struct Question<'t> {
 }
 
 /// One issuer's introspection endpoint, with what is remembered of its answers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Introspector(Arc<Shared>);
+
+/// What must be equal for a reload to keep what was remembered.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    settings: Vec<u8>,
+    rules: Arc<TokenRules>,
+    client: ClientIdentity,
+}
 
 #[derive(Debug)]
 struct Shared {
+    origin: Origin,
     endpoint: Endpoint,
     mode: Mode,
     lifetimes: Lifetimes,
@@ -98,6 +108,8 @@ type Landing = watch::Receiver<Option<Result<Known, Failure>>>;
 /// What an endpoint is asked with.
 #[derive(Debug)]
 pub(super) struct Means<'m> {
+    pub rules: &'m Arc<TokenRules>,
+    pub identity: ClientIdentity,
     pub client: reqwest::Client,
     pub plain_http: PlainHttp,
     pub clock: &'m Arc<dyn Clock>,
@@ -113,7 +125,20 @@ impl Introspector {
     /// How long answers of no further use may stay, where the settings forget at once.
     const SHORTEST_MEMORY: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(settings: IntrospectionSettings, means: Means<'_>) -> Self {
+    /// What asked `before` if nothing about it changed, else a new one that remembers nothing.
+    pub(super) fn new(
+        settings: IntrospectionSettings,
+        before: Option<&Self>,
+        means: Means<'_>,
+    ) -> Self {
+        let origin = Origin {
+            settings: settings.fingerprint(),
+            rules: Arc::clone(means.rules),
+            client: means.identity,
+        };
+        if let Some(before) = before.filter(|before| before.0.origin == origin) {
+            return before.clone();
+        }
         let lifetimes = Lifetimes::new(&settings);
         let longest = settings
             .cache
@@ -121,6 +146,7 @@ impl Introspector {
             .max(settings.longest_fallback)
             .max(Self::SHORTEST_MEMORY);
         Self(Arc::new(Shared {
+            origin,
             endpoint: Endpoint {
                 client: means.client,
                 url: settings.url,

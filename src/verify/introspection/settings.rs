@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use aws_lc_rs::digest::{SHA256, digest};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use url::Url;
 
 /// One issuer's introspection endpoint.
@@ -87,6 +89,44 @@ impl IntrospectionSettings {
 
     /// A default: some ten thousand users' answers.
     pub const DEFAULT_CACHE_SIZE: usize = 16 * 1024 * 1024;
+
+    /// A digest of every setting, secrets included: a reload keeps what was remembered by the same.
+    pub(super) fn fingerprint(&self) -> Vec<u8> {
+        let Self {
+            url,
+            protocol,
+            mode,
+            cache,
+            cache_inactive,
+            timeout,
+            max_concurrent,
+            cache_size,
+            longest_fallback,
+        } = self;
+        let credentials = match protocol {
+            Protocol::Rfc7662(ClientAuth::Basic { id, secret }) => {
+                json!(["basic", &**id, secret.expose_secret()])
+            }
+            Protocol::Rfc7662(ClientAuth::Post { id, secret }) => {
+                json!(["post", &**id, secret.expose_secret()])
+            }
+            Protocol::Rfc7662(ClientAuth::Bearer(secret)) => {
+                json!(["bearer", secret.expose_secret()])
+            }
+            Protocol::Authfort(secret) => json!(["authfort", secret.expose_secret()]),
+            Protocol::AuthfortMe => json!(["authfort-me"]),
+        };
+        let text = json!([
+            url.as_str(),
+            credentials,
+            matches!(mode, Mode::Always),
+            [cache, cache_inactive, timeout, longest_fallback],
+            [max_concurrent, cache_size],
+        ]);
+        digest(&SHA256, text.to_string().as_bytes())
+            .as_ref()
+            .to_vec()
+    }
 }
 
 impl Protocol {

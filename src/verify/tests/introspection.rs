@@ -476,6 +476,36 @@ async fn an_opaque_token_is_its_issuers_alone() {
 }
 
 #[tokio::test]
+async fn a_reload_keeps_what_the_same_settings_remember() {
+    let ann = Signer::new("ann");
+    let endpoint = Issuer::start(active()).await;
+    let same = || jwt_issuer(&ann, rfc7662(endpoint.url("/i")));
+    let subject = Subject::start(vec![same()]);
+    let token = ann.token("i");
+    assert!(subject.authenticate(&token).await.is_ok());
+    let reloaded = |issuer| {
+        let verifier = subject.verifier.reload(vec![issuer], MAX_TOKEN_SIZE);
+        verifier.expect("starts")
+    };
+    let other_secret = IntrospectionSettings {
+        protocol: Protocol::Authfort("other".into()),
+        ..rfc7662(endpoint.url("/i"))
+    };
+    let mut other_rules = same();
+    Arc::make_mut(&mut other_rules.rules).clock_skew = Duration::ZERO;
+    for (issuer, hits) in [
+        (same(), 1),
+        (other_rules, 2),
+        (jwt_issuer(&ann, other_secret), 3),
+    ] {
+        let verifier = reloaded(issuer);
+        let token = BearerToken::new(&token);
+        let _ = verifier.authenticate(token, asked(), NOW).await;
+        assert_eq!(endpoint.hits(), hits);
+    }
+}
+
+#[tokio::test]
 async fn no_secret_and_no_token_is_shown() {
     let endpoint = Issuer::start(active()).await;
     let settings = asking(endpoint.url("/i"), Protocol::Authfort("canary-s".into()));
