@@ -5,6 +5,7 @@
 
 mod applog;
 mod decisions;
+mod introspection;
 mod latency;
 mod line;
 pub mod process;

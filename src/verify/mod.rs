@@ -12,6 +12,8 @@
 //! | a key is withdrawn | it verifies nothing after the next good refresh, `max_lifetime` away at most |
 //! | cold start, issuer down | verdicts from the snapshot if there is one; else Unavailable |
 //!
+//! What the keys cannot know (bans, logouts, fresh roles) [`introspection`] asks.
+//!
 //! The rooms: `verified` is what requests touch first and `cache` what they touch then, `refresh` the background task, `plan` what to do
 //! about a request, `schedule` and `flood` when to ask the issuer, `source`, `discovery` and
 //! `fetch` how, `snapshot` what outlives a restart.
@@ -24,8 +26,10 @@ mod failure;
 mod fetch;
 mod flood;
 mod held;
+pub mod introspection;
 mod issuer;
 mod lifetime;
+mod opaque;
 mod plan;
 mod refresh;
 mod schedule;
@@ -47,12 +51,17 @@ use crate::domain::claims::{Principal, UnixTime};
 use crate::domain::credential::BearerToken;
 use crate::domain::jws::UnverifiedToken;
 use crate::domain::keys::{KeyError, KeySetError};
+use crate::domain::policy::{Demand, Liveness};
 use crate::domain::reason::{DenyReason, Refusal};
 use client::Clients;
 pub use client::TlsError;
 use clock::Clock;
 pub use failure::FetchError;
+use introspection::settings::Mode;
+pub use introspection::{Circuit, IntrospectionStatus};
+use introspection::{Introspector, Subject};
 use issuer::{Issuer, Workshop};
+use opaque::OpaqueRoutes;
 pub use plan::KeyState;
 use settings::IssuerSettings;
 pub use verified::DEFAULT_CACHE_BYTES;
@@ -62,6 +71,7 @@ use verified::{Known, VerifiedTokens};
 #[derive(Debug)]
 pub struct Verifier {
     issuers: HashMap<Arc<str>, Arc<Issuer>>,
+    opaque: OpaqueRoutes,
     max_token_size: usize,
     verified: VerifiedTokens,
     clock: Arc<dyn Clock>,
@@ -87,6 +97,14 @@ pub struct Verification {
 /// Why the verifier could not start: a defect of the configuration, never an issuer's outage.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Two issuers claim the same opaque tokens: which one is asked would be a guess.
+    #[error("issuers {issuer} and {other} both claim the same opaque tokens")]
+    OpaqueTwice {
+        /// The issuer.
+        issuer: Arc<str>,
+        /// The other.
+        other: Arc<str>,
+    },
     /// Two issuers have the same `iss`: a token's keys would depend on their order.
     #[error("issuer {issuer} is configured twice")]
     Duplicate {
@@ -144,6 +162,7 @@ impl Verifier {
     ) -> Result<Self, StartError> {
         let nothing = Self {
             issuers: HashMap::new(),
+            opaque: OpaqueRoutes::default(),
             max_token_size,
             verified: remember(0)?,
             clock,
@@ -174,9 +193,11 @@ impl Verifier {
             shutdown: &self.shutdown,
             tasks: &self.tasks,
         };
+        let mut opaque = OpaqueRoutes::default();
         let mut configured = HashMap::with_capacity(issuers.len());
         for settings in issuers {
             let name = Arc::clone(&settings.rules.issuer);
+            opaque.add(&name, &settings.opaque)?;
             let before = self.issuers.get(&name).map(|issuer| &**issuer);
             match configured.entry(Arc::clone(&name)) {
                 Entry::Occupied(_) => return Err(StartError::Duplicate { issuer: name }),
@@ -188,6 +209,7 @@ impl Verifier {
         }
         Ok(Self {
             issuers: configured,
+            opaque,
             max_token_size,
             verified: remember(DEFAULT_CACHE_BYTES)?,
             clock: Arc::clone(&self.clock),
@@ -206,7 +228,69 @@ impl Verifier {
         Ok(Self { verified, ..self })
     }
 
-    /// Verifies a token.
+    /// Verifies a token, and asks its issuer whether it is still active where `liveness` or the
+    /// issuer's own settings say so.
+    ///
+    /// A JWT is verified first: what does not verify never reaches an issuer.
+    pub async fn authenticate(
+        &self,
+        token: BearerToken<'_>,
+        liveness: Liveness,
+        now: UnixTime,
+    ) -> Verification {
+        if let Some(name) = self.opaque.issuer_of(token) {
+            return Verification {
+                outcome: self.authenticate_opaque(token, name, liveness, now).await,
+                issuer: Some(Arc::clone(name)),
+            };
+        }
+        let verification = self.verify(token, now).await;
+        let Ok(principal) = &verification.outcome else {
+            return verification;
+        };
+        let issuer = self.issuers.get(principal.issuer());
+        let introspector = issuer.and_then(|issuer| issuer.introspector());
+        let outcome = match (liveness.demand, introspector) {
+            (Demand::Introspection, None) => Err(DenyReason::IntrospectionMissing.into()),
+            (Demand::ByIssuer, None) => return verification,
+            (Demand::ByIssuer, Some(introspector)) if introspector.mode() == Mode::ByRule => {
+                return verification;
+            }
+            (Demand::ByIssuer | Demand::Introspection, Some(introspector)) => {
+                let subject = Subject::Verified(Arc::clone(principal));
+                introspector
+                    .introspect(token, subject, liveness.on_outage, now)
+                    .await
+            }
+        };
+        Verification {
+            outcome,
+            ..verification
+        }
+    }
+
+    /// The principal of a token that only its issuer can read.
+    async fn authenticate_opaque(
+        &self,
+        token: BearerToken<'_>,
+        issuer: &str,
+        liveness: Liveness,
+        now: UnixTime,
+    ) -> Result<Arc<Principal>, Refusal> {
+        if token.expose().len() > self.max_token_size {
+            return Err(DenyReason::TokenTooLarge.into());
+        }
+        let issuer = self.issuers.get(issuer);
+        let asked = issuer.and_then(|issuer| Some((issuer, issuer.introspector()?)));
+        let (issuer, introspector): (&Arc<Issuer>, &Introspector) =
+            asked.ok_or(DenyReason::IntrospectionMissing)?;
+        let subject = Subject::Opaque(Arc::clone(issuer.rules()));
+        introspector
+            .introspect(token, subject, liveness.on_outage, now)
+            .await
+    }
+
+    /// Verifies a JWT by its issuer's keys alone.
     ///
     /// The issuer is chosen by the exact `iss`, the key by `kid` within that issuer's keys. Only a
     /// token that nothing but its signature could fail costs a key lookup, or a wait. One that was
@@ -336,4 +420,7 @@ pub struct IssuerStatus {
     pub skipped: Vec<String>,
     /// Seconds until the next refresh; absent for keys that stand in the configuration.
     pub next_refresh_seconds: Option<u64>,
+    /// Its introspection endpoint, if one is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<IntrospectionStatus>,
 }

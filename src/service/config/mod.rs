@@ -11,6 +11,7 @@ mod fault;
 mod files;
 mod findings;
 mod headers;
+mod introspection;
 mod issuers;
 mod key_source;
 mod limits;
@@ -185,10 +186,11 @@ impl Config {
         let listen = ListenSettings::from_raw(raw.listen, notes);
         let tokens = Tokens::from_raw(raw.token, notes);
         let waits = issuers::waits(&raw.keys, &raw.issuers);
+        let calls = introspection::calls(&raw.issuers);
         let refresh = issuers::refresh_defaults(raw.keys, files, notes);
         let no_issuers = raw.issuers.is_absent();
         let issuers = raw.issuers.into_value().unwrap_or_default();
-        let issuers = issuers::from_raw(issuers, &refresh, files, notes);
+        let mut issuers = issuers::from_raw(issuers, &refresh, files, notes);
         if raw.rules.is_absent() {
             let advice =
                 "write which requests pass, as in rules: [{path: /**, allow: authenticated}]";
@@ -200,7 +202,9 @@ impl Config {
                 &raw.spot,
             );
         }
-        let rules = rules::from_raw(raw.rules.into_value().unwrap_or_default(), notes);
+        let asked = introspection::Asked::of(&issuers);
+        let rules = rules::from_raw(raw.rules.into_value().unwrap_or_default(), asked, notes);
+        introspection::remember_for(&rules.set, &mut issuers);
         if no_issuers && rules.tokens == TokenUse::Needed {
             notes.error(Fault::IssuersMissing, &raw.spot);
         }
@@ -208,6 +212,9 @@ impl Config {
         let deadline = limits::DEADLINE.check(&raw.deadline, limits::DEFAULT_DEADLINE, notes);
         for wait in waits.iter().filter(|wait| wait.value > deadline) {
             notes.warn(Caution::WaitPastDeadline, &wait.spot);
+        }
+        for call in calls.iter().filter(|call| call.value >= deadline) {
+            notes.warn(Caution::IntrospectionPastDeadline, &call.spot);
         }
         let limits = Limits::from_raw(raw.limits, notes);
         if let Some(at) = &tokens.max_size_spot

@@ -192,6 +192,9 @@ fn full_yaml_says_every_key() {
         "client_cert_file",
         "introspection",
         "introspect",
+        "on_outage",
+        "opaque",
+        "opaque_prefix",
         "snapshot_dir",
     ];
     let text = include_str!("../testdata/full.yaml");
