@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::domain::claims::Principal;
 use crate::domain::credential::{BearerToken, TokenSource};
 use crate::domain::identity::{Identity, IdentityHeaders};
-use crate::domain::policy::{Access, RuleId, RuleSet};
+use crate::domain::policy::{Access, Liveness, RuleId, RuleSet};
 use crate::domain::reason::{Denial, DenyReason, Outage, OutageReason, Refusal};
 use crate::domain::request::RequestContext;
 use crate::verify::Verifier;
@@ -95,9 +95,9 @@ impl Authorizer {
         trace.rule = Some(id);
         let principal = match rule.access {
             Access::Anyone => None,
-            Access::Optional => self.authenticate(request, trace).await?,
+            Access::Optional => self.authenticate(request, rule.liveness, trace).await?,
             Access::Authenticated => Some(
-                self.authenticate(request, trace)
+                self.authenticate(request, rule.liveness, trace)
                     .await?
                     .ok_or(DenyReason::TokenMissing)?,
             ),
@@ -116,12 +116,14 @@ impl Authorizer {
     async fn authenticate(
         &self,
         request: &RequestContext<'_>,
+        liveness: Liveness,
         trace: &mut Trace,
     ) -> Result<Option<Arc<Principal>>, Refusal> {
         let Some(token) = BearerToken::find(&request.headers, &self.token_sources)? else {
             return Ok(None);
         };
-        let verification = self.verifier.verify(token, self.clock.now()).await;
+        let now = self.clock.now();
+        let verification = self.verifier.authenticate(token, liveness, now).await;
         trace.issuer = verification.issuer;
         verification.outcome.map(Some)
     }

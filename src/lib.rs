@@ -11,7 +11,8 @@
 //!
 //!  decide():  rule      = rules.find(request)       the first that matches; none = Deny
 //!             token     = BearerToken::find(..)     exactly one, from the configured places
-//!             principal = verifier.verify(token)    issuer by `iss`, key by `kid` within it
+//!             principal = verifier.verify(token)    issuer by `iss`, key by `kid` within it;
+//!                                                   introspection where rule or issuer say so
 //!             rule.admit(principal)                 roles, scopes, claims, condition
 //!             Grant                                 identity headers for the upstream
 //! ```
@@ -58,6 +59,8 @@
 //!    (`tests/it/cases.rs`: `no_token_reaches_log_metric_or_answer`)
 //! 9. What a withdrawn key signed is refused after the next good refresh.
 //!    (`tests/it/keys/`)
+//!    What an issuer said of a token is not believed past the token's `exp`.
+//!    (`src/verify/tests/introspection.rs`: `a_cached_answer_does_not_outlive_its_token`)
 //! 10. Every identity header is set or removed on every Allow, with its `_` and `.` aliases.
 //!     (`tests/support/cases.rs`: the rows `spoof_...`)
 //! 11. No path of any listener answers 2xx except an Allow and the admin's own pages.

@@ -4,15 +4,21 @@
 //! could take for one of them (an alias: CGI and its heirs read `X_User` and `X.User` as `X-User`) does not pass.
 
 mod name;
+mod rendered;
 mod value;
 
-use http::{HeaderName, HeaderValue};
+use std::sync::Arc;
+
+use http::HeaderName;
 
 use super::claims::{ClaimPath, Principal};
 use super::reason::DenyReason;
 use super::request::{HeaderRemoval, RequestContext};
 
 pub use name::NameRefusal;
+pub use rendered::IdentityValues;
+pub(super) use rendered::KeptValues;
+use rendered::Maker;
 
 /// What becomes of a claim value that holds more than visible ASCII and spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +38,15 @@ pub struct IdentityHeaders {
     aliases: Vec<Box<str>>,
     non_ascii: NonAscii,
     max_length: usize,
+    maker: Maker,
+    nobody: Arc<IdentityValues>,
 }
 
 /// The identity headers of one request: each is set to its value, or has none and must be removed (or sent empty).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Every configured header, in the order written.
-    pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
+    pub headers: Arc<IdentityValues>,
     /// Other headers of the request that must not reach the upstream: observed aliases (lower case).
     pub remove: Vec<String>,
 }
@@ -65,11 +73,17 @@ impl IdentityHeaders {
                 }
             }
         }
+        let maker = Maker::default();
+        let nothing = headers.iter().map(|(name, _)| (name.clone(), None));
+        // One configuration has one of these: it may be as long as it likes.
+        let nobody = IdentityValues::made_by(&maker, nothing.collect(), usize::MAX);
         Self {
             headers,
             aliases,
             non_ascii,
             max_length,
+            maker,
+            nobody: Arc::new(nobody),
         }
     }
 
@@ -132,7 +146,7 @@ impl IdentityHeaders {
 
     /// Every configured header, in the order written, with its value or without.
     ///
-    /// A function of the principal alone, so that it can be kept as long as the principal.
+    /// A function of the principal alone: made once and kept with it, as far as there is [room](Principal::room).
     ///
     /// A string is taken as it is, a boolean or number as JSON writes it, an object as compact JSON.
     /// The elements of an array are written alike, without its nulls, and joined with `,`; within them `%`, `,` and
@@ -143,21 +157,28 @@ impl IdentityHeaders {
     /// [`DenyReason::IdentityUnsafe`] if a value holds control characters (C0, DEL, C1, line and paragraph
     /// separators, bidirectional overrides and isolates), is longer than the maximum, has bytes that [`NonAscii`] denies, or
     /// starts or ends with a space that could not be encoded: the upstream would read `" root"` as `"root"`.
-    pub fn values(
-        &self,
-        principal: Option<&Principal>,
-    ) -> Result<Vec<(HeaderName, Option<HeaderValue>)>, DenyReason> {
-        self.headers
-            .iter()
-            .map(|(name, path)| {
-                let claim = principal.and_then(|principal| principal.claims().get(path));
-                let value = match claim {
-                    Some(claim) => value::render(claim, self.non_ascii, self.max_length)?,
-                    None => None,
-                };
-                Ok((name.clone(), value))
-            })
-            .collect()
+    pub fn values(&self, principal: Option<&Principal>) -> Result<Arc<IdentityValues>, DenyReason> {
+        let Some(principal) = principal else {
+            return Ok(Arc::clone(&self.nobody));
+        };
+        if let Some(kept) = principal.kept_values().get(&self.maker) {
+            return Ok(Arc::clone(kept));
+        }
+        let headers = self.headers.iter().map(|(name, path)| {
+            let value = match principal.claims().get(path) {
+                Some(claim) => value::render(claim, self.non_ascii, self.max_length)?,
+                None => None,
+            };
+            Ok((name.clone(), value))
+        });
+        // Half of the room for the values, half for what a door writes of them.
+        let room = principal.room() / 2;
+        let values = headers.collect::<Result<_, DenyReason>>()?;
+        let values = Arc::new(IdentityValues::made_by(&self.maker, values, room));
+        if values.weight() <= room {
+            principal.kept_values().set(&values);
+        }
+        Ok(values)
     }
 
     /// The aliases that the request carries, in lower case and each once, where the gateway can remove them.

@@ -7,6 +7,7 @@ pub mod algorithm;
 pub mod claims;
 pub mod credential;
 pub mod identity;
+pub mod introspection;
 pub mod json;
 pub mod jws;
 pub mod keys;

@@ -102,6 +102,10 @@ reasons! {
         AudienceMismatch => "audience_mismatch",
         /// The token is bound to a key (`cnf`) whose proof is not checked here.
         SenderConstrained => "sender_constrained",
+        /// The issuer says that the token is not active (RFC 7662 §2.2): revoked, logged out, banned, unknown.
+        TokenInactive => "token_inactive",
+        /// The issuer's introspection answer is about another token: its `sub`, `iss` or `exp` differs.
+        IntrospectionMismatch => "introspection_mismatch",
 
         /// No rule matches the request.
         RuleNone => "rule_none",
@@ -117,6 +121,8 @@ reasons! {
         ConditionError => "condition_error",
         /// A claim that an identity header carries cannot be put into a header safely.
         IdentityUnsafe => "identity_unsafe",
+        /// The rule asks for introspection, and the token's issuer has none configured.
+        IntrospectionMissing => "introspection_missing",
     }
 }
 
@@ -127,6 +133,16 @@ reasons! {
         KeysUnavailable => "keys_unavailable",
         /// The token's `kid` is unknown and the issuer could not be asked about it.
         KidUndetermined => "kid_undetermined",
+        /// The introspection endpoint did not answer within `introspection.timeout`.
+        IntrospectionTimeout => "introspection_timeout",
+        /// The introspection endpoint refused our own credentials (401 or 403).
+        IntrospectionRefused => "introspection_refused",
+        /// The introspection endpoint cannot be reached, failed, or answered with something that is no answer.
+        IntrospectionFailed => "introspection_failed",
+        /// The introspection endpoint failed several times in a row and is not asked for a moment.
+        IntrospectionCircuitOpen => "introspection_circuit_open",
+        /// More introspection calls are under way or waiting than `introspection.max_concurrent` allows.
+        IntrospectionBusy => "introspection_busy",
         /// The decision took longer than `deadline`.
         DeadlineExceeded => "deadline_exceeded",
         /// A defect of ours: a panic, caught.
@@ -167,14 +183,17 @@ impl DenyReason {
             | Self::ClaimMissing
             | Self::ClaimInvalid
             | Self::AudienceMismatch
-            | Self::SenderConstrained => DenyKind::InvalidToken,
+            | Self::SenderConstrained
+            | Self::TokenInactive
+            | Self::IntrospectionMismatch => DenyKind::InvalidToken,
             Self::RuleNone
             | Self::RolesMissing
             | Self::ScopesMissing
             | Self::ClaimsMismatch
             | Self::ConditionFalse
             | Self::ConditionError
-            | Self::IdentityUnsafe => DenyKind::Forbidden,
+            | Self::IdentityUnsafe
+            | Self::IntrospectionMissing => DenyKind::Forbidden,
         }
     }
 }

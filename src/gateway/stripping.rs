@@ -41,6 +41,11 @@ impl Stripping {
         &self.headers
     }
 
+    /// Whether what [`Self::cookie`] gives is the same for every request: nothing.
+    pub(super) const fn leaves_cookies(&self) -> bool {
+        self.cookies.is_empty()
+    }
+
     /// What `Cookie` becomes: the other cookies, or nothing. `None` where no cookie is a credential.
     ///
     /// A cookie that is not text, or holds control characters, is left out: Envoy would refuse the whole answer.

@@ -19,7 +19,7 @@ use super::{AnswerSettings, Answers, DoorState, LiveDoors, OnUnavailable};
 use crate::authorizer::{Authorizer, Decision, Grant};
 use crate::domain::claims::ClaimPath;
 use crate::domain::credential::TokenSource;
-use crate::domain::identity::{Identity, IdentityHeaders, NonAscii};
+use crate::domain::identity::{Identity, IdentityHeaders, IdentityValues, NonAscii};
 use crate::domain::policy::RuleSet;
 use crate::domain::reason::{Denial, DenyReason, OutageReason};
 use crate::telemetry::Telemetry;
@@ -87,7 +87,7 @@ pub(super) fn pass() -> Decision {
 pub(super) fn pass_with(user: HeaderValue, remove: &[&str]) -> Decision {
     let [name, email] = NAMES;
     let identity = Identity {
-        headers: vec![(name, Some(user)), (email, None)],
+        headers: Arc::new(IdentityValues::new(vec![(name, Some(user)), (email, None)])),
         remove: remove.iter().map(|name| (*name).to_owned()).collect(),
     };
     Decision::Allow(Grant::for_test(None, identity))

@@ -125,7 +125,15 @@ impl Driver {
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let mut draining = pin!(drain.cancelled());
         let mut watch = Watch::new(&activity, self.limits);
+        let mut let_others_go_first = true;
         std::future::poll_fn(|cx| {
+            // Each answer wakes the connection, which would write it by itself while the next ones
+            // are ready to be made. Once to the end of the queue, and it writes them together.
+            if std::mem::replace(&mut let_others_go_first, true) && activity.shares_answers() {
+                let_others_go_first = false;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             loop {
                 if let Poll::Ready(_result) = connection.as_mut().poll(cx) {
                     // How a peer ends its connection is no news.
@@ -203,6 +211,11 @@ impl Activity {
 
     fn at(&self, time: u64) -> Instant {
         self.start + Duration::from_millis(time.saturating_sub(1))
+    }
+
+    /// Whether other answers than one just made are still to come on the connection.
+    fn shares_answers(&self) -> bool {
+        self.multiplexed.load(Relaxed) && self.under_way.load(Relaxed) > 0
     }
 
     fn bytes_read(&self) {

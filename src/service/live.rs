@@ -218,12 +218,13 @@ fn door_state(
     clock: Arc<dyn Clock>,
     verifier: impl FnOnce(Vec<IssuerSettings>, usize) -> Result<Verifier, StartError>,
 ) -> Result<DoorState, StartError> {
+    let verifier = verifier(config.issuers, config.max_token_size)?;
     Ok(DoorState {
         authorizer: Arc::new(Authorizer {
             rules: config.rules,
             token_sources: config.token_sources,
             identity: config.identity,
-            verifier: Arc::new(verifier(config.issuers, config.max_token_size)?),
+            verifier: Arc::new(verifier.with_cache(config.cache_bytes)?),
             deadline: config.deadline,
             clock,
         }),

@@ -5,6 +5,7 @@
 
 mod applog;
 mod decisions;
+mod introspection;
 mod latency;
 mod line;
 pub mod process;
@@ -16,7 +17,7 @@ pub mod settings;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::authorizer::{Decision, Verdict};
 use crate::domain::claims::Principal;
@@ -220,13 +221,18 @@ fn subject_digest(principal: &Principal) -> Option<String> {
 }
 
 fn digest_of(issuer: &str, subject: &str) -> String {
-    let named = [issuer.as_bytes(), b"\0", subject.as_bytes()].concat();
-    let full = digest(&SHA256, &named);
-    full.as_ref()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut context = Context::new(&SHA256);
+    for part in [issuer, "\0", subject] {
+        context.update(part.as_bytes());
+    }
+    let full = context.finish();
+    let mut shown = String::with_capacity(16);
+    for byte in full.as_ref().iter().take(8) {
+        for digit in [byte >> 4, byte & 0xf] {
+            shown.extend(char::from_digit(digit.into(), 16));
+        }
+    }
+    shown
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use super::decisions::DecisionTable;
 use super::latency::Latencies;
 use super::reloads::Reloads;
-use super::{Telemetry, process};
+use super::{Telemetry, introspection, process};
 use crate::verify::{IssuerStatus, KeyState};
 
 /// The label of one listener's series.
@@ -143,6 +143,7 @@ impl Telemetry {
 impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         self.encode_issuers(&mut encoder)?;
+        introspection::encode(&self.issuers, &mut encoder)?;
         counter(
             &mut encoder,
             "gatefort_log_dropped",
@@ -271,6 +272,7 @@ mod tests {
     use super::*;
     use crate::authorizer::Verdict;
     use crate::domain::reason::DenyReason;
+    use crate::verify::{Circuit, IntrospectionStatus};
 
     fn issuer() -> IssuerStatus {
         IssuerStatus {
@@ -284,6 +286,19 @@ mod tests {
             last_error: Some("timeout".into()),
             skipped: Vec::new(),
             next_refresh_seconds: Some(30),
+            introspection: Some(IntrospectionStatus {
+                protocol: "rfc7662",
+                circuit: Circuit::Open,
+                answers_active: 5,
+                answers_inactive: 4,
+                calls_failed: 3,
+                served_from_cache: 2,
+                served_last_known: 1,
+                in_flight: 6,
+                cached: 7,
+                cached_bytes: 8,
+                last_error: Some("timeout"),
+            }),
         }
     }
 
@@ -311,6 +326,11 @@ mod tests {
             "gatefort_jwks_keys{issuer=\"https://a.example/\\\"x\\\"\\n\"} 2",
             "gatefort_jwks_age_seconds{issuer=\"https://a.example/\\\"x\\\"\\n\"} 61",
             "gatefort_jwks_refreshes_total{issuer=\"https://a.example/\\\"x\\\"\\n\",result=\"failed\"} 1",
+            "gatefort_introspection_calls_total{issuer=\"https://a.example/\\\"x\\\"\\n\",result=\"failed\"} 3",
+            "gatefort_introspection_served_total{issuer=\"https://a.example/\\\"x\\\"\\n\",from=\"last_known\"} 1",
+            "gatefort_introspection_circuit{issuer=\"https://a.example/\\\"x\\\"\\n\",state=\"open\"} 1",
+            "gatefort_introspection_in_flight{issuer=\"https://a.example/\\\"x\\\"\\n\"} 6",
+            "gatefort_introspection_cached_bytes{issuer=\"https://a.example/\\\"x\\\"\\n\"} 8",
             "gatefort_log_dropped_total 0",
         ] {
             assert!(

@@ -133,6 +133,20 @@ impl KeyCache {
         }
     }
 
+    /// Whether a principal that was verified before would still be: its key is in force, and the
+    /// keys can be relied on. Never waits; what it says no to is for [`Self::verify`] to settle.
+    pub(super) fn vouch_for(&self, principal: &Principal) -> bool {
+        let held = self.held.load();
+        let state = held.state(Instant::now(), self.max_stale);
+        let Some(plan) = plan_at_once(state, KeyMatch::Known) else {
+            return false;
+        };
+        if plan == Plan::ServeAndRefresh {
+            self.nudge();
+        }
+        held.keys.vouches_for(principal)
+    }
+
     /// Asks the issuer about a key that is not held, together with everyone else who asks.
     ///
     /// Waits at most `max_wait`. Whoever is cancelled here cancels nothing but himself.

@@ -105,7 +105,7 @@ fn build(
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.timeout)
         .pool_idle_timeout(Clients::IDLE)
-        .pool_max_idle_per_host(1);
+        .pool_max_idle_per_host(settings.idle_connections);
     if anchors == Anchors::None {
         builder = builder.tls_certs_only([]);
     }

@@ -104,7 +104,7 @@ impl Fetcher {
             }
         }
         let etag = response.headers().get(ETAG).cloned();
-        let body = read_body(&mut response).await?;
+        let body = read_body(&mut response, MAX_BODY).await?;
         Ok(Fetched::Document(Document {
             body,
             etag,
@@ -114,28 +114,36 @@ impl Fetcher {
 
     /// Whether keys may come from this URL.
     pub(super) fn check(&self, url: &Url) -> Result<(), FetchError> {
-        let plain_is_fine = match self.plain_http {
-            PlainHttp::LoopbackOnly => is_loopback(url),
-            PlainHttp::Anywhere => true,
-        };
-        match url.scheme() {
-            "https" => Ok(()),
-            "http" if plain_is_fine => Ok(()),
-            _ => Err(FetchError::PlainHttp),
-        }
+        check_url(url, self.plain_http)
     }
 }
 
-/// Reads a body of at most [`MAX_BODY`] bytes. No content coding is asked for or undone, so what
-/// is counted is what is kept.
-async fn read_body(response: &mut reqwest::Response) -> Result<Vec<u8>, FetchError> {
+/// Whether an issuer may be asked at this URL.
+pub(super) fn check_url(url: &Url, plain_http: PlainHttp) -> Result<(), FetchError> {
+    let plain_is_fine = match plain_http {
+        PlainHttp::LoopbackOnly => is_loopback(url),
+        PlainHttp::Anywhere => true,
+    };
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if plain_is_fine => Ok(()),
+        _ => Err(FetchError::PlainHttp),
+    }
+}
+
+/// Reads a body of at most `longest` bytes. No content coding is asked for or undone, so what is
+/// counted is what is kept.
+pub(super) async fn read_body(
+    response: &mut reqwest::Response,
+    longest: usize,
+) -> Result<Vec<u8>, FetchError> {
     let announced = response.content_length().unwrap_or(0);
-    if usize::try_from(announced).map_or(true, |length| length > MAX_BODY) {
+    if usize::try_from(announced).map_or(true, |length| length > longest) {
         return Err(FetchError::TooLarge);
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-        if body.len() + chunk.len() > MAX_BODY {
+        if body.len() + chunk.len() > longest {
             return Err(FetchError::TooLarge);
         }
         body.extend_from_slice(&chunk);
@@ -153,7 +161,8 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn classify(error: &reqwest::Error) -> FetchError {
+/// Why an exchange failed.
+pub(super) fn classify(error: &reqwest::Error) -> FetchError {
     if error.is_timeout() {
         return FetchError::Timeout;
     }

@@ -15,9 +15,12 @@ use super::client::{ClientIdentity, Clients};
 use super::clock::Clock;
 use super::discovery::Discovery;
 use super::fetch::Fetcher;
+use super::introspection::{Introspector, Means};
 use super::refresh::Refresher;
 use super::schedule::Jitter;
-use super::settings::{HttpSettings, IssuerSettings, KeySource, RefreshSettings};
+use super::settings::{
+    HttpSettings, IntrospectionSettings, IssuerSettings, KeySource, RefreshSettings,
+};
 use super::snapshot::Snapshot;
 use super::source::Source;
 use super::{FixedKeysError, IssuerStatus, StartError};
@@ -30,6 +33,7 @@ pub(super) struct Issuer {
     rules: Arc<TokenRules>,
     optional: bool,
     keys: Arc<Keys>,
+    introspector: Option<Introspector>,
 }
 
 /// What the issuers of one configuration are made with.
@@ -82,6 +86,8 @@ impl Issuer {
             optional,
             refresh,
             http,
+            introspection,
+            opaque: _,
         } = settings;
         let name = Arc::clone(&rules.issuer);
         let fixed = |keys: Result<Keys, FixedKeysError>| {
@@ -90,7 +96,12 @@ impl Issuer {
                 problem,
             })
         };
+        let asked_before = before.and_then(Self::introspector);
+        let introspector = introspection
+            .map(|settings| workshop.introspector(&rules, &http, settings, asked_before))
+            .transpose()?;
         let keys = match &keys {
+            KeySource::None => Arc::new(Keys::none(&name)),
             KeySource::Inline(jwks) => fixed(Keys::inline(&name, jwks))?,
             KeySource::Secret(secret) => fixed(Keys::secret(&name, secret.expose_secret()))?,
             KeySource::File(path) => {
@@ -127,7 +138,13 @@ impl Issuer {
             rules,
             optional,
             keys,
+            introspector,
         })
+    }
+
+    /// Where it is asked whether a token is active.
+    pub(super) const fn introspector(&self) -> Option<&Introspector> {
+        self.introspector.as_ref()
     }
 
     /// What its tokens must satisfy.
@@ -169,6 +186,7 @@ impl Issuer {
             next_refresh_seconds: progress
                 .due
                 .map(|due| due.saturating_duration_since(now).as_secs()),
+            introspection: self.introspector.as_ref().map(Introspector::status),
         }
     }
 }
@@ -189,9 +207,53 @@ impl Workshop<'_> {
                 })?;
         Ok((identity, Fetcher::new(client, settings.plain_http)))
     }
+
+    fn introspector(
+        &mut self,
+        rules: &Arc<TokenRules>,
+        http: &HttpSettings,
+        settings: IntrospectionSettings,
+        before: Option<&Introspector>,
+    ) -> Result<Introspector, StartError> {
+        // Requests wait for it: its own timeout, and a connection for each call that may be made.
+        let http = HttpSettings {
+            timeout: settings.timeout,
+            connect_timeout: http.connect_timeout.min(settings.timeout),
+            idle_connections: settings.max_concurrent,
+            ..http.clone()
+        };
+        let (identity, client) = self
+            .clients
+            .client(&http, &settings.url)
+            .map_err(|problem| StartError::Tls {
+                issuer: Arc::clone(&rules.issuer),
+                problem,
+            })?;
+        let means = Means {
+            rules,
+            identity,
+            client,
+            plain_http: http.plain_http,
+            clock: self.clock,
+            tasks: self.tasks,
+            shutdown: self.shutdown,
+        };
+        Ok(Introspector::new(settings, before, means))
+    }
 }
 
 impl Keys {
+    fn none(issuer: &Arc<str>) -> Self {
+        Self {
+            cache: Arc::new(KeyCache::fixed(
+                Arc::clone(issuer),
+                KeySet::default(),
+                Vec::new(),
+            )),
+            upkeep: None,
+        }
+    }
+
     fn inline(issuer: &Arc<str>, jwks: &str) -> Result<Self, FixedKeysError> {
         let (keys, skipped) = KeySet::parse(jwks.as_bytes())?;
         if keys.is_empty() {
@@ -263,7 +325,9 @@ impl Origin {
         let directory = self.refresh.snapshot_dir.as_deref()?;
         let url: &Url = match &self.source {
             KeySource::Discovery(url) | KeySource::Url(url) => url,
-            KeySource::File(_) | KeySource::Inline(_) | KeySource::Secret(_) => return None,
+            KeySource::File(_) | KeySource::Inline(_) | KeySource::Secret(_) | KeySource::None => {
+                return None;
+            }
         };
         Some(Snapshot::new(
             directory,

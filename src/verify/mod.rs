@@ -12,7 +12,9 @@
 //! | a key is withdrawn | it verifies nothing after the next good refresh, `max_lifetime` away at most |
 //! | cold start, issuer down | verdicts from the snapshot if there is one; else Unavailable |
 //!
-//! The rooms: `cache` is what requests touch, `refresh` the background task, `plan` what to do
+//! What the keys cannot know (bans, logouts, fresh roles) [`introspection`] asks.
+//!
+//! The rooms: `verified` is what requests touch first and `cache` what they touch then, `refresh` the background task, `plan` what to do
 //! about a request, `schedule` and `flood` when to ask the issuer, `source`, `discovery` and
 //! `fetch` how, `snapshot` what outlives a restart.
 
@@ -24,8 +26,10 @@ mod failure;
 mod fetch;
 mod flood;
 mod held;
+pub mod introspection;
 mod issuer;
 mod lifetime;
+mod opaque;
 mod plan;
 mod refresh;
 mod schedule;
@@ -34,6 +38,7 @@ mod snapshot;
 mod source;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -46,20 +51,29 @@ use crate::domain::claims::{Principal, UnixTime};
 use crate::domain::credential::BearerToken;
 use crate::domain::jws::UnverifiedToken;
 use crate::domain::keys::{KeyError, KeySetError};
+use crate::domain::policy::{Demand, Liveness};
 use crate::domain::reason::{DenyReason, Refusal};
 use client::Clients;
 pub use client::TlsError;
 use clock::Clock;
 pub use failure::FetchError;
+use introspection::settings::Mode;
+pub use introspection::{Circuit, IntrospectionStatus};
+use introspection::{Introspector, Subject};
 use issuer::{Issuer, Workshop};
+use opaque::OpaqueRoutes;
 pub use plan::KeyState;
 use settings::IssuerSettings;
+pub use verified::DEFAULT_CACHE_BYTES;
+use verified::{Known, VerifiedTokens};
 
 /// Every configured issuer, with its keys.
 #[derive(Debug)]
 pub struct Verifier {
-    issuers: HashMap<Arc<str>, Issuer>,
+    issuers: HashMap<Arc<str>, Arc<Issuer>>,
+    opaque: OpaqueRoutes,
     max_token_size: usize,
+    verified: VerifiedTokens,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -83,6 +97,14 @@ pub struct Verification {
 /// Why the verifier could not start: a defect of the configuration, never an issuer's outage.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Two issuers claim the same opaque tokens: which one is asked would be a guess.
+    #[error("issuers {issuer} and {other} both claim the same opaque tokens")]
+    OpaqueTwice {
+        /// The issuer.
+        issuer: Arc<str>,
+        /// The other.
+        other: Arc<str>,
+    },
     /// Two issuers have the same `iss`: a token's keys would depend on their order.
     #[error("issuer {issuer} is configured twice")]
     Duplicate {
@@ -105,6 +127,9 @@ pub enum StartError {
         /// What is wrong.
         problem: TlsError,
     },
+    /// The operating system gives us no random numbers.
+    #[error("the operating system gives no random numbers")]
+    Randomness,
 }
 
 /// Why keys written into the configuration cannot be used.
@@ -137,7 +162,9 @@ impl Verifier {
     ) -> Result<Self, StartError> {
         let nothing = Self {
             issuers: HashMap::new(),
+            opaque: OpaqueRoutes::default(),
             max_token_size,
+            verified: remember(0)?,
             clock,
             shutdown: shutdown.clone(),
             tasks: TaskTracker::new(),
@@ -146,6 +173,8 @@ impl Verifier {
     }
 
     /// Makes the verifier of a new configuration; this one keeps working until it is dropped.
+    ///
+    /// Verified tokens are not taken along: what they were checked against may have changed.
     ///
     /// Caches whose keys come from the same place by the same settings are shared, not refilled.
     /// Await [`Self::settled`] (with a limit) before the new one is used, so that new issuers
@@ -164,36 +193,130 @@ impl Verifier {
             shutdown: &self.shutdown,
             tasks: &self.tasks,
         };
+        let mut opaque = OpaqueRoutes::default();
         let mut configured = HashMap::with_capacity(issuers.len());
         for settings in issuers {
             let name = Arc::clone(&settings.rules.issuer);
-            let before = self.issuers.get(&name);
+            opaque.add(&name, &settings.opaque)?;
+            let before = self.issuers.get(&name).map(|issuer| &**issuer);
             match configured.entry(Arc::clone(&name)) {
                 Entry::Occupied(_) => return Err(StartError::Duplicate { issuer: name }),
                 Entry::Vacant(place) => {
-                    place.insert(Issuer::new(settings, before, &mut workshop)?);
+                    let issuer = Issuer::new(settings, before, &mut workshop)?;
+                    place.insert(Arc::new(issuer));
                 }
             }
         }
         Ok(Self {
             issuers: configured,
+            opaque,
             max_token_size,
+            verified: remember(DEFAULT_CACHE_BYTES)?,
             clock: Arc::clone(&self.clock),
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
         })
     }
 
-    /// Verifies a token.
+    /// The same verifier, which remembers verified tokens in at most about so many bytes instead of
+    /// [`DEFAULT_CACHE_BYTES`]; in 0, none.
+    ///
+    /// # Errors
+    /// [`StartError::Randomness`].
+    pub fn with_cache(self, max_bytes: usize) -> Result<Self, StartError> {
+        let verified = remember(max_bytes)?;
+        Ok(Self { verified, ..self })
+    }
+
+    /// Verifies a token, and asks its issuer whether it is still active where `liveness` or the
+    /// issuer's own settings say so.
+    ///
+    /// A JWT is verified first: what does not verify never reaches an issuer.
+    pub async fn authenticate(
+        &self,
+        token: BearerToken<'_>,
+        liveness: Liveness,
+        now: UnixTime,
+    ) -> Verification {
+        if let Some(name) = self.opaque.issuer_of(token) {
+            return Verification {
+                outcome: self.authenticate_opaque(token, name, liveness, now).await,
+                issuer: Some(Arc::clone(name)),
+            };
+        }
+        let verification = self.verify(token, now).await;
+        let Ok(principal) = &verification.outcome else {
+            return verification;
+        };
+        let issuer = self.issuers.get(principal.issuer());
+        let introspector = issuer.and_then(|issuer| issuer.introspector());
+        let outcome = match (liveness.demand, introspector) {
+            (Demand::Introspection, None) => Err(DenyReason::IntrospectionMissing.into()),
+            (Demand::ByIssuer, None) => return verification,
+            (Demand::ByIssuer, Some(introspector)) if introspector.mode() == Mode::ByRule => {
+                return verification;
+            }
+            (Demand::ByIssuer | Demand::Introspection, Some(introspector)) => {
+                let subject = Subject::Verified(Arc::clone(principal));
+                introspector
+                    .introspect(token, subject, liveness.on_outage, now)
+                    .await
+            }
+        };
+        Verification {
+            outcome,
+            ..verification
+        }
+    }
+
+    /// The principal of a token that only its issuer can read.
+    async fn authenticate_opaque(
+        &self,
+        token: BearerToken<'_>,
+        issuer: &str,
+        liveness: Liveness,
+        now: UnixTime,
+    ) -> Result<Arc<Principal>, Refusal> {
+        if token.expose().len() > self.max_token_size {
+            return Err(DenyReason::TokenTooLarge.into());
+        }
+        let issuer = self.issuers.get(issuer);
+        let asked = issuer.and_then(|issuer| Some((issuer, issuer.introspector()?)));
+        let (issuer, introspector): (&Arc<Issuer>, &Introspector) =
+            asked.ok_or(DenyReason::IntrospectionMissing)?;
+        let subject = Subject::Opaque(Arc::clone(issuer.rules()));
+        introspector
+            .introspect(token, subject, liveness.on_outage, now)
+            .await
+    }
+
+    /// Verifies a JWT by its issuer's keys alone.
     ///
     /// The issuer is chosen by the exact `iss`, the key by `kid` within that issuer's keys. Only a
-    /// token that nothing but its signature could fail costs a key lookup, or a wait.
+    /// token that nothing but its signature could fail costs a key lookup, or a wait. One that was
+    /// verified before costs neither, as long as it lives and its key is in force.
     pub async fn verify(&self, token: BearerToken<'_>, now: UnixTime) -> Verification {
+        if token.expose().len() > self.max_token_size {
+            return Verification {
+                issuer: None,
+                outcome: Err(DenyReason::TokenTooLarge.into()),
+            };
+        }
+        let digest = self.verified.digest(token);
+        if let Some(known) = self.verified.get(digest) {
+            let verification = known.verify(now);
+            if verification.as_ref().is_none_or(|now| now.outcome.is_err()) {
+                self.verified.forget(digest);
+            }
+            if let Some(verification) = verification {
+                return verification;
+            }
+        }
         let named = UnverifiedToken::parse(token, self.max_token_size).and_then(|token| {
-            let issuer = self.issuers.get_key_value(token.issuer()?);
+            let issuer = self.issuers.get(token.issuer()?);
             Ok((token, issuer.ok_or(DenyReason::IssuerUnknown)?))
         });
-        let (token, (name, issuer)) = match named {
+        let (token, issuer) = match named {
             Ok(named) => named,
             Err(reason) => {
                 return Verification {
@@ -206,8 +329,15 @@ impl Verifier {
             Ok(token) => issuer.keys().verify(token).await.map(Arc::new),
             Err(reason) => Err(reason.into()),
         };
+        if let Ok(principal) = &outcome {
+            let known = Known {
+                principal: Arc::clone(principal),
+                issuer: Arc::clone(issuer),
+            };
+            self.verified.insert(digest, known);
+        }
         Verification {
-            issuer: Some(Arc::clone(name)),
+            issuer: Some(Arc::clone(&issuer.rules().issuer)),
             outcome,
         }
     }
@@ -223,7 +353,11 @@ impl Verifier {
     /// Each issuer's state, for `/status`, `/readyz` and `/metrics`; ordered by name.
     #[must_use]
     pub fn status(&self) -> Vec<IssuerStatus> {
-        let mut all: Vec<_> = self.issuers.values().map(Issuer::status).collect();
+        let mut all: Vec<_> = self
+            .issuers
+            .values()
+            .map(|issuer| issuer.status())
+            .collect();
         all.sort_unstable_by(|a, b| a.issuer.cmp(&b.issuer));
         all
     }
@@ -241,6 +375,26 @@ impl Verifier {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+impl Known {
+    /// What verification would find now; `None` where it must be asked.
+    fn verify(self, now: UnixTime) -> Option<Verification> {
+        if !self.issuer.keys().vouch_for(&self.principal) {
+            return None;
+        }
+        Some(Verification {
+            issuer: Some(Arc::clone(self.principal.issuer())),
+            outcome: match self.principal.check_alive(now) {
+                Ok(()) => Ok(self.principal),
+                Err(reason) => Err(reason.into()),
+            },
+        })
+    }
+}
+
+fn remember(max_bytes: usize) -> Result<VerifiedTokens, StartError> {
+    VerifiedTokens::new(max_bytes).map_err(|_unspecified| StartError::Randomness)
 }
 
 /// One issuer's state, as `/status` shows it.
@@ -266,4 +420,7 @@ pub struct IssuerStatus {
     pub skipped: Vec<String>,
     /// Seconds until the next refresh; absent for keys that stand in the configuration.
     pub next_refresh_seconds: Option<u64>,
+    /// Its introspection endpoint, if one is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<IntrospectionStatus>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretBox;
 use url::Url;
 
+pub use super::introspection::settings::{ClientAuth, IntrospectionSettings, Mode, Protocol};
 use crate::domain::claims::TokenRules;
 
 /// One issuer.
@@ -22,6 +23,21 @@ pub struct IssuerSettings {
     pub refresh: RefreshSettings,
     /// How its endpoints are reached.
     pub http: HttpSettings,
+    /// Where it is asked whether a token is active; nowhere if absent.
+    pub introspection: Option<IntrospectionSettings>,
+    /// Which tokens that are no JWTs are its own.
+    pub opaque: Opaque,
+}
+
+/// Which tokens that are no JWTs are an issuer's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opaque {
+    /// None.
+    None,
+    /// Those that begin with this.
+    Prefix(Box<str>),
+    /// All that no other issuer's prefix claims; one issuer at most says so.
+    Rest,
 }
 
 /// Where an issuer's keys come from.
@@ -40,6 +56,8 @@ pub enum KeySource {
     Inline(String),
     /// A shared secret, for HS256, HS384 and HS512.
     Secret(SecretBox<[u8]>),
+    /// Nowhere: all its tokens are opaque.
+    None,
 }
 
 /// How an issuer's keys are kept fresh.
@@ -72,6 +90,8 @@ pub struct HttpSettings {
     pub timeout: Duration,
     /// Where `http://` is good enough.
     pub plain_http: PlainHttp,
+    /// How many unused connections are kept.
+    pub idle_connections: usize,
 }
 
 /// Where keys may come over `http://`: whoever can change them on their way can sign for the issuer.
@@ -97,7 +117,8 @@ impl KeySource {
                 | Self::Url(_)
                 | Self::File(_)
                 | Self::Inline(_)
-                | Self::Secret(_),
+                | Self::Secret(_)
+                | Self::None,
                 _,
             ) => false,
         }
@@ -133,6 +154,8 @@ impl Default for HttpSettings {
             // A slow issuer is better than none: keys are fetched in the background.
             timeout: Duration::from_secs(5),
             plain_http: PlainHttp::LoopbackOnly,
+            // Keys are fetched one at a time.
+            idle_connections: 1,
         }
     }
 }

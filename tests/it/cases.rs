@@ -106,7 +106,7 @@ impl Reached {
                     .headers
                     .iter()
                     .filter_map(|(name, value)| {
-                        let value = value.as_ref()?.to_str().unwrap();
+                        let value = value?.to_str().unwrap();
                         Some((name.to_string(), value.to_owned()))
                     })
                     .collect(),

@@ -1,6 +1,6 @@
 //! The test binary that runs on loopback alone.
 //!
-//! `authfort` and `oidc` need the issuers that `tests/run` installs; the rest needs nothing.
+//! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs; the rest needs nothing.
 
 #[cfg(test)]
 mod authfort;
@@ -8,6 +8,8 @@ mod authfort;
 mod authorizer;
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod introspection;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]

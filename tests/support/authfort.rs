@@ -93,6 +93,12 @@ impl AuthFort {
         Login::read(&self.log_in_answer(email).await)
     }
 
+    /// Refreshes a session: its next access token.
+    pub(crate) async fn refresh(&self, login: &Login) -> String {
+        let body = json!({"refresh_token": login.refresh_token});
+        text(&self.post("/auth/refresh", &body).await["tokens"]["access_token"])
+    }
+
     /// Logs a user in who has a second factor: the challenge token that the password alone is worth.
     pub(crate) async fn mfa_challenge(&self, email: &str) -> String {
         text(&self.log_in_answer(email).await["mfa_token"])

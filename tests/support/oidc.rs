@@ -39,7 +39,7 @@ impl OidcProvider {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// An access token for `urn:test:{resource}`: `rs256`, `ps256`, `es256`, `es384` or `eddsa`.
+    /// An access token for `urn:test:{resource}`: `rs256`, `ps256`, `es256`, `es384`, `eddsa` or `opaque`.
     pub(crate) async fn token(&self, resource: &str) -> String {
         let answer = client()
             .post(format!("{}/token", self.url()))
@@ -58,5 +58,19 @@ impl OidcProvider {
         assert!(status.is_success(), "{status}: {body}");
         let token = body["access_token"].as_str().expect("a token");
         token.to_owned()
+    }
+
+    /// Revokes an access token (RFC 7009).
+    pub(crate) async fn revoke(&self, token: &str) {
+        let answer = client()
+            .post(format!("{}/token/revocation", self.url()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!(
+                "client_id=machine&client_secret=machine-secret&token={token}"
+            ))
+            .send()
+            .await
+            .expect("the issuer answers");
+        assert!(answer.status().is_success(), "{}", answer.status());
     }
 }

@@ -160,7 +160,10 @@ impl<'c> Unbelieved<'c> {
 /// RFC 7519 §2 `NumericDate`: a JSON number of seconds, fractions allowed, not before 1970.
 ///
 /// What lies beyond `u64` saturates: comparisons stay right.
-fn numeric_date(value: &Value, round: fn(f64) -> f64) -> Result<UnixTime, DenyReason> {
+pub(in super::super) fn numeric_date(
+    value: &Value,
+    round: fn(f64) -> f64,
+) -> Result<UnixTime, DenyReason> {
     if let Some(seconds) = value.as_u64() {
         return Ok(UnixTime(seconds));
     }

@@ -1,12 +1,14 @@
 //! The claims of a verified token, and the principal they describe.
 //!
-//! A [`Principal`] is made in one place, [`CheckedToken::verify`](super::jws::CheckedToken::verify);
-//! whoever holds one holds the proof that an issuer's key signed its claims.
+//! A [`Principal`] is made in two places: [`CheckedToken::verify`](super::jws::CheckedToken::verify),
+//! when an issuer's key signed its claims, and [`introspection`](super::introspection), when the
+//! issuer said them itself.
 
 mod check;
 mod kind;
 mod lifetime;
 mod path;
+mod weight;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +16,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
+use super::identity::KeptValues;
 use super::keys::Thumbprint;
 use super::reason::DenyReason;
 
-pub(super) use check::check;
+pub(super) use check::{check, numeric_date};
 pub use lifetime::{Lifetime, UnixTime};
 pub use path::{ClaimPath, ClaimPathError};
 
@@ -33,6 +36,13 @@ pub struct Principal {
     rules: Arc<TokenRules>,
     claims: Claims,
     lifetime: Lifetime,
+    signature: Option<Signature>,
+    values: KeptValues,
+}
+
+/// What vouches for a token's own claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Signature {
     key: Thumbprint,
     algorithm: Algorithm,
 }
@@ -103,7 +113,7 @@ impl Claims {
 
 impl Principal {
     /// Takes what was verified; [`CheckedToken::verify`](super::jws::CheckedToken::verify) is the only caller.
-    pub(super) const fn from_verified(
+    pub(super) fn from_verified(
         rules: Arc<TokenRules>,
         claims: Map<String, Value>,
         lifetime: Lifetime,
@@ -114,8 +124,36 @@ impl Principal {
             rules,
             claims: Claims(claims),
             lifetime,
-            key,
-            algorithm,
+            signature: Some(Signature { key, algorithm }),
+            values: KeptValues::default(),
+        }
+    }
+
+    /// Takes what an issuer said of an opaque token; [`introspection`](super::introspection) is the
+    /// only caller.
+    pub(super) fn from_answer(
+        rules: Arc<TokenRules>,
+        claims: Map<String, Value>,
+        lifetime: Lifetime,
+    ) -> Self {
+        Self {
+            rules,
+            claims: Claims(claims),
+            lifetime,
+            signature: None,
+            values: KeptValues::default(),
+        }
+    }
+
+    /// The same principal as its issuer knows it now; [`introspection`](super::introspection) is
+    /// the only caller.
+    pub(super) fn renewed(&self, claims: Map<String, Value>, lifetime: Lifetime) -> Self {
+        Self {
+            rules: Arc::clone(&self.rules),
+            claims: Claims(claims),
+            lifetime,
+            signature: self.signature,
+            values: KeptValues::default(),
         }
     }
 
@@ -146,22 +184,42 @@ impl Principal {
         self.lifetime.check(now, self.rules.clock_skew)
     }
 
-    /// The key that signed the token: when it is withdrawn, so is this principal.
+    /// The key that signed the token: when it is withdrawn, so is this principal. An opaque token
+    /// has none.
     #[must_use]
-    pub const fn key(&self) -> Thumbprint {
-        self.key
+    pub fn key(&self) -> Option<Thumbprint> {
+        self.signature.map(|signature| signature.key)
     }
 
-    /// The algorithm that the token was signed with.
+    /// The algorithm that the token was signed with; an opaque token has none.
     #[must_use]
-    pub const fn algorithm(&self) -> Algorithm {
-        self.algorithm
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        self.signature.map(|signature| signature.algorithm)
     }
 
     /// What the token was checked against: verdicts reached by other rules do not hold for it.
     #[must_use]
     pub const fn rules(&self) -> &Arc<TokenRules> {
         &self.rules
+    }
+
+    /// About how many bytes it takes, an estimate from above, for whoever keeps it: with what may be
+    /// kept with it, and without its issuer's rules, which all of the issuer's principals share.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + weight::of_members(&self.claims.0) + self.room()
+    }
+
+    /// How many bytes of what was made of it may be kept with it: about as many as its claims take,
+    /// and some for names and frames.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        1024 + weight::of_members(&self.claims.0)
+    }
+
+    /// Where its identity values are kept.
+    pub(super) const fn kept_values(&self) -> &KeptValues {
+        &self.values
     }
 
     /// The `sub` claim, if there is one.

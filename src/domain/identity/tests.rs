@@ -162,7 +162,7 @@ fn every_header_is_there_with_a_value_or_without() {
         let identity = identity.render(principal, &request).unwrap();
         identity
             .headers
-            .into_iter()
+            .iter()
             .map(|(name, value)| {
                 (
                     name.to_string(),
@@ -200,6 +200,45 @@ fn an_unsafe_claim_denies() {
     assert_eq!(
         identity.values(Some(&mallory)),
         Err(DenyReason::IdentityUnsafe)
+    );
+}
+
+#[test]
+fn values_are_made_once_and_never_by_others() {
+    let (ours, theirs) = (identity(&["x-auth-user"]), identity(&["x-other-user"]));
+    let ann = fixture::principal_with(json!({"sub": "ann"}));
+    let first = ours.values(Some(&ann)).unwrap();
+    assert!(Arc::ptr_eq(&first, &ours.values(Some(&ann)).unwrap()));
+    let foreign = theirs.values(Some(&ann)).unwrap();
+    let names: Vec<_> = foreign.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["x-other-user"]);
+    let bob = fixture::principal_with(json!({"sub": "bob"}));
+    assert_ne!(ours.values(Some(&bob)).unwrap(), first);
+    assert_ne!(ours.values(None).unwrap(), first);
+    assert_eq!(ours.values(Some(&ann.clone())).unwrap(), first);
+}
+
+#[test]
+fn more_than_there_is_room_for_is_not_kept() {
+    let headers = (0..100)
+        .map(|n| {
+            (
+                format!("x-{n}").parse().unwrap(),
+                ClaimPath::parse("sub").unwrap(),
+            )
+        })
+        .collect();
+    let identity = IdentityHeaders::new(headers, NonAscii::Percent, 4096);
+    let ann = fixture::principal_with(json!({"sub": "a".repeat(100)}));
+    let values = identity.values(Some(&ann)).unwrap();
+    assert_eq!(values.len(), 100);
+    assert!(!Arc::ptr_eq(&values, &identity.values(Some(&ann)).unwrap()));
+    values.keep_answer(vec![0; ann.room()].into());
+    assert_eq!(values.answer(), None);
+    values.keep_answer("short".into());
+    assert_eq!(
+        values.answer().map(|answer| &answer[..]),
+        Some(b"short".as_slice())
     );
 }
 

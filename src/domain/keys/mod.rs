@@ -179,8 +179,11 @@ impl KeySet {
     /// Where it is not, the key was withdrawn, and every verdict reached with it is void.
     #[must_use]
     pub fn vouches_for(&self, principal: &Principal) -> bool {
-        self.signers
-            .contains(&(principal.key(), principal.algorithm()))
+        // An opaque token has no key, and this set nothing to say about it.
+        principal
+            .key()
+            .zip(principal.algorithm())
+            .is_some_and(|signer| self.signers.contains(&signer))
     }
 
     /// How many keys are usable.

@@ -11,6 +11,7 @@ mod shadow;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::claims::Principal;
 use super::reason::Denial;
@@ -37,6 +38,35 @@ pub enum Access {
     Authenticated,
 }
 
+/// What a rule asks about whether a token is still active.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Liveness {
+    /// When the issuer is asked.
+    pub demand: Demand,
+    /// What stands in for an answer that cannot be had.
+    pub on_outage: OnOutage,
+}
+
+/// When an issuer is asked whether a token is still active.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Demand {
+    /// When the issuer's own settings say so.
+    #[default]
+    ByIssuer,
+    /// Always; a token whose issuer cannot be asked is refused.
+    Introspection,
+}
+
+/// What stands in for an introspection answer that cannot be had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnOutage {
+    /// Nothing: no verdict.
+    #[default]
+    Unavailable,
+    /// The last answer about the same token, if it was given at most this long ago.
+    LastKnown(Duration),
+}
+
 /// One rule.
 #[derive(Debug)]
 pub struct Rule {
@@ -52,6 +82,8 @@ pub struct Rule {
     pub access: Access,
     /// What it asks of a principal; without one ([`Access::Anyone`], [`Access::Optional`]) nothing can be asked.
     pub require: Requirement,
+    /// What it asks about whether the token is still active.
+    pub liveness: Liveness,
 }
 
 /// All rules of a configuration; the first that matches decides.

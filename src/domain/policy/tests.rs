@@ -33,6 +33,7 @@ fn rule(hosts: &[&str], methods: &[&str], path: &str) -> Rule {
         path: PathPattern::parse(path).unwrap(),
         access: Access::Authenticated,
         require: Requirement::default(),
+        liveness: Liveness::default(),
     }
 }
 
@@ -289,7 +290,7 @@ proptest! {
         rules.push(rule(&["q.example"], &["PUT"], "/q/*"));
         let again = {
             let chosen = index.get(&rules);
-            Rule { name: None, hosts: chosen.hosts.clone(), methods: chosen.methods.clone(), path: chosen.path.clone(), access: chosen.access, require: Requirement::default() }
+            Rule { name: None, hosts: chosen.hosts.clone(), methods: chosen.methods.clone(), path: chosen.path.clone(), access: chosen.access, require: Requirement::default(), liveness: Liveness::default() }
         };
         let last = RuleId(u32::try_from(rules.len()).unwrap());
         rules.push(again);

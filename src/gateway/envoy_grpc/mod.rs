@@ -4,6 +4,7 @@
 //! [`answer`] writes the only `CheckResponse`s of the house, [`wire`] frames them.
 
 mod answer;
+mod kept;
 mod metadata;
 mod pb;
 mod wire;

@@ -15,11 +15,11 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full, Limited};
-use prost::Message;
+use prost::Message as _;
 
 use super::super::{Answers, Doors, SharedDoors, outage};
-use super::answer;
-use super::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use super::kept::{self, Encoded};
+use super::pb::envoy::service::auth::v3::CheckRequest;
 use super::read;
 use crate::authorizer::{Verdict, catch_panic};
 use crate::domain::reason::{DenyReason, OutageReason};
@@ -91,20 +91,13 @@ fn conclude(
         verdict,
         started.elapsed(),
     );
-    let response = answer::write(
-        &verdict.decision,
-        verdict.rule,
-        request,
-        &id,
-        &doors.answers,
-    );
-    frame(&response)
+    frame(&kept::write(verdict, request, &id, &doors.answers))
 }
 
 /// The answer after a panic of ours: made before there is anything to panic about.
 pub(in crate::gateway) fn panicked(answers: &Answers) -> Bytes {
     let verdict = outage(OutageReason::InternalError);
-    frame(&answer::write(&verdict.decision, None, None, "", answers))
+    frame(&kept::write(&verdict, None, "", answers))
 }
 
 /// How long a decision may take: the gateway's own patience (`grpc-timeout`), if that is shorter
@@ -156,14 +149,17 @@ fn decode(message: Bytes) -> Result<CheckRequest, DenyReason> {
     CheckRequest::decode(message).map_err(|_malformed| DenyReason::MessageUnreadable)
 }
 
-fn frame(response: &CheckResponse) -> Bytes {
-    let length = response.encoded_len();
+/// Puts a message, given in parts, into its frame.
+fn frame(message: &Encoded) -> Bytes {
+    let Encoded { most, rest } = message;
+    let rest = rest.as_ref().map_or(&[][..], |rest| rest);
+    let length = most.len() + rest.len();
     let mut buffer = BytesMut::with_capacity(FRAME_HEAD + length);
     buffer.put_u8(0);
     // An answer is some kilobytes; were it ever more than the prefix can count, the peer fails to read it.
     buffer.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    // Fails only for want of room, and this buffer grows.
-    let _infallible = response.encode(&mut buffer);
+    buffer.put_slice(most);
+    buffer.put_slice(rest);
     buffer.freeze()
 }
 

@@ -58,8 +58,8 @@ fn allow(
         headers.insert(COOKIE, value(cookie));
     }
     // Last: what identity says of a header stands.
-    for (name, value) in identity {
-        headers.insert(name.clone(), value.clone().unwrap_or(EMPTY));
+    for (name, value) in identity.iter() {
+        headers.insert(name.clone(), value.cloned().unwrap_or(EMPTY));
     }
     let mut response = Response::new(Bytes::new());
     *response.headers_mut() = headers;

@@ -11,6 +11,12 @@ findings! {
         AudiencesAny => "audiences_any", "`audiences: any` takes tokens that were issued for other services: anyone who runs one of those can replay what it receives here";
         /// Keys come without TLS.
         InsecureHttp => "insecure_http", "keys come over http://, where whoever sits between can replace them";
+        /// Tokens travel without TLS.
+        IntrospectionInsecure => "introspection_insecure", "tokens and the secret travel over http://, where whoever sits between can read them, and answer for the issuer";
+        /// A call that the deadline cuts off.
+        IntrospectionPastDeadline => "introspection_past_deadline", "`deadline` ends the decision before this time is over, so that no `on_outage` helps against a slow endpoint: make it shorter than `deadline`";
+        /// An issuer that a rule cannot ask.
+        IntrospectPartly => "introspect_partly", "not every issuer has `introspection`: this rule refuses the tokens of those that have none";
         /// A wide tolerance.
         ClockSkewWide => "clock_skew_wide", "a clock skew of more than 60s keeps expired tokens alive for that long: better set the clocks";
         /// A secret in the file.

@@ -129,11 +129,6 @@ findings! {
             /// The key that must not be smaller.
             larger: &'static str,
         } => "out_of_order", "`{smaller}` is longer than `{larger}`: make it at most as long";
-        /// Something that this version does not do.
-        NotYet {
-            /// What.
-            what: &'static str,
-        } => "not_yet", "this version does not support {what} yet: remove the key, and rely on short token lifetimes until it does";
         /// A file that a key names and that cannot be read.
         NamedFileUnreadable {
             /// What the system says.
@@ -247,6 +242,39 @@ findings! {
         } => "pem", "the file that is named here holds no {what} in PEM form";
         /// A path that is no directory.
         NotADirectory => "not_a_directory", "what is named here is not a directory";
+
+        // Introspection.
+        /// An introspection endpoint without TLS.
+        IntrospectionInsecure => "introspection_insecure", "whoever sits between could read the tokens and the secret, and answer for the issuer: use https://, or write `insecure_http: true` at this issuer if that network is yours";
+        /// A key that the protocol has no use for.
+        IntrospectionUnused {
+            /// The key.
+            key: &'static str,
+            /// The protocol or way to say who we are.
+            with: &'static str,
+        } => "introspection_unused", "`{with}` has no use for `{key}`: remove the key, or change the other";
+        /// A secret that no header can carry.
+        IntrospectionSecret => "introspection_secret", "the secret is sent in a header: write 1 to 4096 visible ASCII characters, as from `openssl rand -hex 32`";
+        /// Opaque tokens that nobody is asked about.
+        OpaqueAlone => "opaque_alone", "only its issuer can read an opaque token: add `introspection` with the protocol `rfc7662`";
+        /// Opaque tokens of an issuer that has none.
+        OpaqueAtAuthfort => "opaque_at_authfort", "an AuthFort server's access tokens are JWTs: remove `opaque`, or the profile";
+        /// A prefix without `opaque: true`.
+        OpaquePrefixAlone => "opaque_prefix_alone", "the prefix is of opaque tokens: add `opaque: true`";
+        /// A prefix that is none.
+        OpaquePrefix {
+            /// The text.
+            found: Shown,
+        } => "opaque_prefix", "{found} cannot begin an opaque token: write letters, digits and any of -._~+/, and not what every JWT begins with (`eyJ`)";
+        /// Two issuers with the same opaque tokens.
+        OpaqueTwice {
+            /// The line of the other.
+            first_line: usize,
+        } => "opaque_twice", "the issuer on line {first_line} claims the same opaque tokens: give each a prefix of its own, so that no token is shown to the wrong one";
+        /// A rule that asks for introspection where no issuer has any.
+        IntrospectNowhere => "introspect_nowhere", "no issuer has `introspection`, so that nobody can be asked: add it to an issuer, or remove the key";
+        /// A rule that asks about a token that it does not look at.
+        IntrospectForAnyone => "introspect_for_anyone", "`allow: anyone` never looks at a token: remove the key, or write `allow: authenticated`";
 
         // Tokens.
         /// No place of a token.

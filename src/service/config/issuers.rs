@@ -14,6 +14,7 @@ use super::bounds::{Bounds, is_on};
 use super::caution::Caution;
 use super::fault::Fault;
 use super::files::{Files, Pem};
+use super::introspection;
 use super::key_source::{self, Given};
 use super::notes::Notes;
 use super::raw::{RawIssuer, RawKeys, RawRefresh};
@@ -52,7 +53,7 @@ const WAIT: Bounds<Duration> = Bounds::of_time(
     "gateways stop waiting sooner",
 );
 
-const EXCHANGE: Bounds<Duration> = Bounds::of_time(
+pub(super) const EXCHANGE: Bounds<Duration> = Bounds::of_time(
     Duration::from_millis(10),
     Duration::from_secs(60),
     "no connection is faster, and a slower one holds up the next attempt",
@@ -67,6 +68,7 @@ pub(super) fn from_raw(
 ) -> Vec<IssuerSettings> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut issuers = Vec::with_capacity(raw.len());
+    introspection::check_prefixes(&raw, notes);
     for issuer in raw {
         if let Some(name) = issuer.issuer.given() {
             let line = name.spot.span.line;
@@ -162,7 +164,7 @@ fn one(
     notes: &mut Notes<'_>,
 ) -> Option<IssuerSettings> {
     let profile = raw.profile.given().map_or(Profile::Generic, |at| at.value);
-    let secret = key_source::secret(raw, files, notes);
+    let secret = key_source::secret(&raw.secret, &raw.secret_file, files, notes);
     let algorithms = algorithms(raw, profile, notes);
     if let Given::Secret(secret, spot) = &secret {
         key_source::check_secret(secret.expose_secret(), &algorithms, spot, notes);
@@ -213,6 +215,8 @@ fn one(
         None => defaults.clone(),
     };
     let http = http(raw, files, notes);
+    let introspection = introspection::settings(raw, profile, files, notes);
+    let opaque = introspection::opaque(raw, profile, notes);
     let rules = TokenRules {
         issuer: Arc::from(issuer?.value),
         profile,
@@ -235,6 +239,8 @@ fn one(
         optional: is_on(&raw.optional),
         refresh,
         http,
+        introspection,
+        opaque,
     })
 }
 
@@ -329,6 +335,7 @@ fn http(raw: &RawIssuer, files: &Files, notes: &mut Notes<'_>) -> HttpSettings {
         },
         connect_timeout: EXCHANGE.check(&raw.connect_timeout, base.connect_timeout, notes),
         timeout: EXCHANGE.check(&raw.timeout, base.timeout, notes),
+        idle_connections: base.idle_connections,
     };
     if settings.connect_timeout > settings.timeout
         && let Some(at) = raw.timeout.given().or(raw.connect_timeout.given())

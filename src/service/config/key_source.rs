@@ -1,6 +1,8 @@
 //! Where an issuer's keys come from: a URL, a file, the configuration itself, a shared secret, or discovery.
 
-use secrecy::{ExposeSecret, SecretBox};
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 use url::{Host, Url};
 
 use crate::domain::algorithm::Algorithm;
@@ -26,8 +28,14 @@ pub(super) enum Given {
     Secret(SecretBox<[u8]>, Spot),
 }
 
-pub(super) fn secret(raw: &RawIssuer, files: &Files, notes: &mut Notes<'_>) -> Given {
-    match (&raw.secret, &raw.secret_file) {
+/// A secret in the file, in a variable, or in a file of its own.
+pub(super) fn secret(
+    inline: &Setting<At<SecretString>>,
+    file: &Setting<At<PathBuf>>,
+    files: &Files,
+    notes: &mut Notes<'_>,
+) -> Given {
+    match (inline, file) {
         (Setting::Given(at), _) => {
             if !at.substituted {
                 notes.warn(Caution::SecretInline, &at.spot);
@@ -133,6 +141,9 @@ pub(super) fn source(
     if first.is_some() {
         return None;
     }
+    if is_on(&raw.opaque) {
+        return Some(KeySource::None);
+    }
     let issuer = issuer?;
     if profile == Profile::Authfort {
         notes.error(Fault::AuthfortKeysMissing, &issuer.spot);
@@ -156,6 +167,17 @@ fn spot_of<T>(setting: &Setting<At<T>>) -> Setting<Spot> {
 
 /// A URL that keys are fetched from.
 fn fetched(at: &At<String>, raw: &RawIssuer, notes: &mut Notes<'_>) -> Option<Url> {
+    let without_tls = (Fault::UrlInsecure, Caution::InsecureHttp);
+    asked(at, raw, without_tls, notes)
+}
+
+/// A URL at which the issuer is asked; what is wrong, or dangerous, about one without TLS.
+pub(super) fn asked(
+    at: &At<String>,
+    raw: &RawIssuer,
+    without_tls: (Fault, Caution),
+    notes: &mut Notes<'_>,
+) -> Option<Url> {
     let url = Url::parse(&at.value)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
@@ -171,9 +193,9 @@ fn fetched(at: &At<String>, raw: &RawIssuer, notes: &mut Notes<'_>) -> Option<Ur
     }
     if url.scheme() == "http" && !is_loopback(&url) {
         if is_on(&raw.insecure_http) {
-            notes.warn(Caution::InsecureHttp, &at.spot);
+            notes.warn(without_tls.1, &at.spot);
         } else {
-            notes.error(Fault::UrlInsecure, &at.spot);
+            notes.error(without_tls.0, &at.spot);
         }
     }
     Some(url)

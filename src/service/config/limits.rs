@@ -44,6 +44,13 @@ const HEADER_BYTES: Bounds<usize> = Bounds::of_number(
     "HTTP/1 reads into a buffer of at least 8 KiB, and nothing sends more than 1 MiB",
 );
 
+/// How much memory verified tokens may take.
+pub(super) const CACHE_BYTES: Bounds<usize> = Bounds::of_number(
+    0,
+    2 << 30,
+    "0 remembers nothing, and 2 GiB hold the tokens of half a million people at once",
+);
+
 /// Past a minute every gateway has given up.
 pub(super) const DEADLINE: Bounds<Duration> = Bounds::of_time(
     Duration::from_millis(10),

@@ -11,6 +11,7 @@ mod fault;
 mod files;
 mod findings;
 mod headers;
+mod introspection;
 mod issuers;
 mod key_source;
 mod limits;
@@ -36,6 +37,7 @@ use crate::domain::identity::IdentityHeaders;
 use crate::domain::policy::RuleSet;
 use crate::gateway::{AnswerSettings, OnUnavailable};
 use crate::telemetry::settings::LogSettings;
+use crate::verify::DEFAULT_CACHE_BYTES;
 use crate::verify::settings::IssuerSettings;
 
 use files::{Files, read_limited};
@@ -67,6 +69,8 @@ pub struct Config {
     pub token_sources: Vec<TokenSource>,
     /// The longest token, in bytes.
     pub max_token_size: usize,
+    /// How much memory verified tokens may take, in bytes.
+    pub cache_bytes: usize,
     /// The headers that tell the upstream who is asking.
     pub identity: IdentityHeaders,
     /// Whose tokens are believed, and where their keys come from.
@@ -182,10 +186,11 @@ impl Config {
         let listen = ListenSettings::from_raw(raw.listen, notes);
         let tokens = Tokens::from_raw(raw.token, notes);
         let waits = issuers::waits(&raw.keys, &raw.issuers);
+        let calls = introspection::calls(&raw.issuers);
         let refresh = issuers::refresh_defaults(raw.keys, files, notes);
         let no_issuers = raw.issuers.is_absent();
         let issuers = raw.issuers.into_value().unwrap_or_default();
-        let issuers = issuers::from_raw(issuers, &refresh, files, notes);
+        let mut issuers = issuers::from_raw(issuers, &refresh, files, notes);
         if raw.rules.is_absent() {
             let advice =
                 "write which requests pass, as in rules: [{path: /**, allow: authenticated}]";
@@ -197,7 +202,9 @@ impl Config {
                 &raw.spot,
             );
         }
-        let rules = rules::from_raw(raw.rules.into_value().unwrap_or_default(), notes);
+        let asked = introspection::Asked::of(&issuers);
+        let rules = rules::from_raw(raw.rules.into_value().unwrap_or_default(), asked, notes);
+        introspection::remember_for(&rules.set, &mut issuers);
         if no_issuers && rules.tokens == TokenUse::Needed {
             notes.error(Fault::IssuersMissing, &raw.spot);
         }
@@ -205,6 +212,9 @@ impl Config {
         let deadline = limits::DEADLINE.check(&raw.deadline, limits::DEFAULT_DEADLINE, notes);
         for wait in waits.iter().filter(|wait| wait.value > deadline) {
             notes.warn(Caution::WaitPastDeadline, &wait.spot);
+        }
+        for call in calls.iter().filter(|call| call.value >= deadline) {
+            notes.warn(Caution::IntrospectionPastDeadline, &call.spot);
         }
         let limits = Limits::from_raw(raw.limits, notes);
         if let Some(at) = &tokens.max_size_spot
@@ -217,6 +227,10 @@ impl Config {
         {
             notes.warn(Caution::GatewayDecides, &at.spot);
         }
+        let max_bytes = raw
+            .cache
+            .into_given()
+            .map_or(Setting::Absent, |cache| cache.max_bytes);
         let answers = AnswerSettings {
             realm: realm(&raw.realm, notes),
             // Closed: whoever wants an outage to let requests through must say so.
@@ -234,6 +248,7 @@ impl Config {
             rules: rules.set,
             token_sources: tokens.sources,
             max_token_size: tokens.max_size,
+            cache_bytes: limits::CACHE_BYTES.check(&max_bytes, DEFAULT_CACHE_BYTES, notes),
             identity,
             issuers,
             deadline,
@@ -259,6 +274,7 @@ impl std::fmt::Debug for Config {
             .field("rules", &self.rules)
             .field("token_sources", &self.token_sources)
             .field("max_token_size", &self.max_token_size)
+            .field("cache_bytes", &self.cache_bytes)
             .field("identity", &self.identity)
             .field("issuers", &issuers)
             .field("deadline", &self.deadline)

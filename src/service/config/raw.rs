@@ -10,17 +10,16 @@ use secrecy::SecretString;
 use crate::domain::algorithm::Algorithm;
 use crate::domain::claims::{Profile, TokenType};
 use crate::domain::identity::NonAscii;
-use crate::domain::policy::Access;
+use crate::domain::policy::{Access, OnOutage};
 use crate::gateway::OnUnavailable;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel};
+use crate::verify::settings::Mode;
 
 use super::listen::{ListenAddress, read_listener};
 use super::read::{At, mapping};
-use super::shapes::{
-    Named, Switch, choice, count, duration, list, names, not_yet, size, switch, text,
-};
+use super::shapes::{Named, Switch, choice, count, duration, list, names, size, switch, text};
 use super::values::{
-    RawAudiences, RawSource, algorithm, audiences, claims, file, jwks, secret, source,
+    RawAudiences, RawSource, algorithm, audiences, claims, file, jwks, on_outage, secret, source,
 };
 
 mapping! {
@@ -56,6 +55,8 @@ mapping! {
         drain_timeout: At<Duration> = duration,
         /// What clients may take of the process.
         limits: RawLimits = RawLimits::read,
+        /// What is remembered of verified tokens.
+        cache: RawCache = RawCache::read,
         /// What is logged.
         log: RawLog = RawLog::read,
     }
@@ -128,9 +129,73 @@ mapping! {
         timeout: At<Duration> = duration,
         /// How its keys are kept fresh, where that differs from `keys`.
         refresh: RawRefresh = RawRefresh::read,
-        /// Not supported by this version.
-        introspection: () = not_yet("token introspection"),
+        /// Where it is asked whether a token is still active.
+        introspection: RawIntrospection = RawIntrospection::read,
+        /// Whether tokens that are no JWTs are its own; it is asked about each by `introspection`. Default `false`.
+        /// Without a source of keys of its own the issuer then has no JWTs.
+        opaque: At<Switch> = switch,
+        /// How its opaque tokens begin. Needed by all but one of the issuers with `opaque: true`: no token is ever
+        /// shown to one issuer after the other.
+        opaque_prefix: At<String> = text,
     }
+}
+
+mapping! {
+    /// `introspection` of an issuer.
+    RawIntrospection ("a mapping such as {url: https://login.example.com/introspect}") {
+        /// The endpoint. Required.
+        url: At<String> = text,
+        /// `rfc7662` (default), `authfort` (default for that profile) or `authfort-me`: an AuthFort server's
+        /// `GET /auth/me` with the user's own token, for sessions that outlive their first refresh.
+        protocol: At<ProtocolName> = choice(&[
+            ("rfc7662", ProtocolName::Rfc7662),
+            ("authfort", ProtocolName::Authfort),
+            ("authfort-me", ProtocolName::AuthfortMe),
+        ]),
+        /// How we say who we are to an `rfc7662` endpoint: `client_secret_basic` (default: RFC 6749 §2.3.1 demands that
+        /// every server takes it), `client_secret_post` or `bearer`.
+        auth: At<AuthName> = choice(&[
+            ("client_secret_basic", AuthName::Basic),
+            ("client_secret_post", AuthName::Post),
+            ("bearer", AuthName::Bearer),
+        ]),
+        /// Our client id, for the two that need one.
+        client_id: At<String> = text,
+        /// Our secret there. Better in a file or a variable.
+        secret: At<SecretString> = secret,
+        /// A file with that secret; one line break at its end is not part of it.
+        secret_file: At<PathBuf> = file,
+        /// Which tokens are asked about: `by_rule` (default: those whose rule says `introspect: true`, because each
+        /// call is the issuer's work) or `always`.
+        mode: At<Mode> = choice(&[("by_rule", Mode::ByRule), ("always", Mode::Always)]),
+        /// How long an answer `active` is believed, and so how late a ban is seen; never past the token's `exp`.
+        /// Default `5s`; `0s` asks for every request.
+        cache: At<Duration> = duration,
+        /// How long an answer `inactive` is believed; default `5s`: replicas of an issuer learn of a new token late.
+        cache_inactive: At<Duration> = duration,
+        /// How long one call may take, its wait for a turn included; default `1s`: half of `deadline`.
+        timeout: At<Duration> = duration,
+        /// How many calls may be under way; default `64`.
+        max_concurrent: At<usize> = count,
+        /// How many bytes of answers are remembered; default `16MiB`.
+        cache_size: At<usize> = size,
+    }
+}
+
+/// The protocols of introspection by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProtocolName {
+    Rfc7662,
+    Authfort,
+    AuthfortMe,
+}
+
+/// The ways to say who we are, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AuthName {
+    Basic,
+    Post,
+    Bearer,
 }
 
 mapping! {
@@ -194,8 +259,12 @@ mapping! {
         ]),
         /// What the principal must have.
         require: RawRequire = RawRequire::read,
-        /// Not supported by this version.
-        introspect: () = not_yet("token introspection"),
+        /// Whether the token's issuer is asked if it is still active, whatever the issuer's `mode`; a token whose issuer
+        /// has no `introspection` is refused. Default `false`: as the issuer's `mode` says.
+        introspect: At<Switch> = switch,
+        /// What stands in for an answer that cannot be had: `unavailable` (default: nothing) or `{last_known: 60s}`,
+        /// the last answer about the same token, if it is at most so old.
+        on_outage: At<OnOutage> = on_outage,
     }
 }
 
@@ -240,6 +309,14 @@ mapping! {
         idle_timeout: At<Duration> = duration,
         /// The longest request header; default `64KiB`: four tokens of the longest kind.
         max_header_bytes: At<usize> = size,
+    }
+}
+
+mapping! {
+    /// `cache`: verified tokens, so that a token's signature is verified once and not on each request.
+    RawCache ("a mapping such as {max_bytes: 64MiB}") {
+        /// How much memory they may take; `0` remembers none. Default `64MiB`: ten to twenty thousand live tokens.
+        max_bytes: At<usize> = size,
     }
 }
 

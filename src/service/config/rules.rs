@@ -7,6 +7,7 @@ use crate::domain::request::Method;
 
 use super::caution::Caution;
 use super::fault::Fault;
+use super::introspection::{self, Asked};
 use super::issuers::claim_path;
 use super::notes::Notes;
 use super::raw::{RawRequire, RawRule};
@@ -33,7 +34,7 @@ pub(super) enum TokenUse {
 }
 
 /// Every rule, in the order written.
-pub(super) fn from_raw(raw: Vec<RawRule>, notes: &mut Notes<'_>) -> Rules {
+pub(super) fn from_raw(raw: Vec<RawRule>, asked: Asked, notes: &mut Notes<'_>) -> Rules {
     let mut rules = Vec::with_capacity(raw.len());
     let mut spots = Vec::with_capacity(raw.len());
     let mut tokens = TokenUse::Ignored;
@@ -43,7 +44,7 @@ pub(super) fn from_raw(raw: Vec<RawRule>, notes: &mut Notes<'_>) -> Rules {
         if access.is_some_and(|access| access != Access::Anyone) {
             tokens = TokenUse::Needed;
         }
-        if let Some(rule) = one(rule, access, notes) {
+        if let Some(rule) = one(rule, access, asked, notes) {
             rules.push(rule);
             spots.push(spot);
         }
@@ -107,7 +108,8 @@ fn access(raw: &RawRule, notes: &mut Notes<'_>) -> Option<Access> {
     }
 }
 
-fn one(raw: RawRule, access: Option<Access>, notes: &mut Notes<'_>) -> Option<Rule> {
+fn one(raw: RawRule, access: Option<Access>, asked: Asked, notes: &mut Notes<'_>) -> Option<Rule> {
+    let liveness = introspection::liveness(&raw, access, asked, notes);
     let path = match &raw.path {
         Setting::Given(at) => PathPattern::parse(&at.value)
             .map_err(|error| {
@@ -160,6 +162,7 @@ fn one(raw: RawRule, access: Option<Access>, notes: &mut Notes<'_>) -> Option<Ru
         path: path?,
         access: access?,
         require,
+        liveness,
     })
 }
 

@@ -176,16 +176,6 @@ pub(super) fn names<T>(
     }
 }
 
-/// A key that is known and not supported by this version.
-pub(super) fn not_yet(
-    what: &'static str,
-) -> impl Fn(&Node, &Trail<'_>, &mut Reader<'_>) -> Option<()> {
-    move |node, trail, reader| {
-        reader.note(Fault::NotYet { what }, node.span, trail);
-        None
-    }
-}
-
 /// Reads a scalar; `read` says `None` where it is of the wrong kind.
 pub(super) fn scalar_as<T>(
     expected: &'static str,

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod faults;
+mod introspection;
 mod meaning;
 mod warnings;
 

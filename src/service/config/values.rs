@@ -6,10 +6,11 @@ use secrecy::SecretString;
 use serde_json::{Map, Number, Value as Json};
 
 use crate::domain::algorithm::Algorithm;
+use crate::domain::policy::OnOutage;
 
 use super::fault::Fault;
 use super::read::{At, Reader, Shown, Trail};
-use super::shapes::{Named, list, names, scalar_as, text};
+use super::shapes::{Named, choice, duration, list, names, scalar_as, text};
 use super::suggest;
 use super::tree::{Node, ScalarKind, Value};
 
@@ -141,6 +142,30 @@ pub(super) fn source(
         spot: trail.spot(node.span),
         substituted: false,
     })
+}
+
+/// `unavailable` or `{last_known: DURATION}`.
+pub(super) fn on_outage(
+    node: &Node,
+    trail: &Trail<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<At<OnOutage>> {
+    const EXPECTED: &str = "`unavailable` or `{last_known: 60s}`";
+    if matches!(node.value, Value::Scalar(_)) {
+        return choice(&[("unavailable", OnOutage::Unavailable)])(node, trail, reader);
+    }
+    let entries = reader.entries(node, trail, EXPECTED)?;
+    let [entry] = entries.as_slice() else {
+        reader.note_kind(EXPECTED, node, trail);
+        return None;
+    };
+    if entry.key != "last_known" {
+        reader.unknown_key(entry, &["last_known"], trail);
+        return None;
+    }
+    let at = Trail::Key(trail, &entry.key);
+    let longest = duration(&entry.value, &at, reader)?;
+    Some(longest.with(OnOutage::LastKnown(longest.value)))
 }
 
 /// A JWK Set as YAML or as JSON text; the result is JSON text, kept as a secret in case that it holds one.

@@ -1,11 +1,13 @@
 //! The verifier against a real server on loopback that does as it is told.
 
 mod answers;
+mod introspection;
 mod local;
 mod outage;
 mod rotation;
 mod state;
 mod tls;
+mod verified;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::clock::Clock;
-use super::settings::{HttpSettings, IssuerSettings, KeySource, RefreshSettings};
+use super::settings::{HttpSettings, IssuerSettings, KeySource, Opaque, RefreshSettings};
 use super::{IssuerStatus, Verifier};
 use crate::domain::algorithm::AlgorithmSet;
 use crate::domain::claims::{
@@ -309,6 +311,8 @@ fn settings(name: &str, keys: KeySource) -> IssuerSettings {
             timeout: Duration::from_secs(3),
             ..HttpSettings::default()
         },
+        introspection: None,
+        opaque: Opaque::None,
     }
 }
 

@@ -20,7 +20,9 @@ use gatefort::domain::claims::{Audiences, ClaimPath, Profile, TokenRules, TokenT
 use gatefort::domain::credential::BearerToken;
 use gatefort::domain::reason::{DenyReason, OutageReason, Refusal};
 use gatefort::verify::clock::SystemClock;
-use gatefort::verify::settings::{HttpSettings, IssuerSettings, KeySource, RefreshSettings};
+use gatefort::verify::settings::{
+    HttpSettings, IssuerSettings, KeySource, Opaque, RefreshSettings,
+};
 use gatefort::verify::{IssuerStatus, KeyState, Verifier};
 use serde_json::json;
 use tokio::time::Instant;
@@ -180,6 +182,8 @@ fn settings(iss: &str, keys: KeySource, refresh: RefreshSettings) -> IssuerSetti
         optional: false,
         refresh,
         http: HttpSettings::default(),
+        introspection: None,
+        opaque: Opaque::None,
     }
 }
 

@@ -1,7 +1,8 @@
 // A real OpenID-certified issuer for tests: machine clients get RFC 9068 access tokens as signed JWTs.
 //
 // The resource that a token is asked for says what it is signed with: urn:test:rs256 gives RS256,
-// urn:test:es256 ES256, urn:test:eddsa EdDSA. Loopback only. When it serves, it prints `ready PORT`.
+// urn:test:es256 ES256, urn:test:eddsa EdDSA; urn:test:opaque gives an opaque
+// token instead. Loopback only. When it serves, it prints `ready PORT`.
 //
 // Where the package `oidc-provider` is installed, the environment says: GATEFORT_TEST_NODE names the
 // directory that holds its `node_modules`.
@@ -31,6 +32,9 @@ const keys = [
 
 function resourceServer(indicator) {
   const [, name] = /^urn:test:(\w+)$/.exec(indicator) ?? [];
+  if (name === 'opaque') {
+    return { audience: indicator, scope: 'orders:read orders:write', accessTokenFormat: 'opaque', accessTokenTTL: 600 };
+  }
   const alg = ALGORITHMS[name];
   if (!alg) throw new Error(`no such resource: ${indicator}`);
   return {
@@ -54,11 +58,19 @@ server.listen(0, '127.0.0.1', () => {
       grant_types: ['client_credentials'],
       redirect_uris: [],
       response_types: [],
+    }, {
+      client_id: 'gate fort',
+      client_secret: 'a:secret+of the%tests',
+      token_endpoint_auth_method: 'client_secret_basic',
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
     }],
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => undefined,

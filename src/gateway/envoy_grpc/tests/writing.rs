@@ -7,9 +7,9 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
 
 use super::*;
-use crate::authorizer::{Decision, Grant};
-use crate::domain::claims::fixture;
-use crate::domain::identity::Identity;
+use crate::authorizer::{Decision, Grant, Verdict};
+use crate::domain::claims::{ClaimPath, fixture};
+use crate::domain::identity::{Identity, IdentityHeaders, IdentityValues, NonAscii};
 use crate::domain::policy::RuleId;
 use crate::domain::reason::{Denial, OutageReason};
 use crate::gateway::OnUnavailable;
@@ -133,6 +133,63 @@ fn metadata_of_nobody_names_the_rule_alone() {
     assert_eq!(metadata.fields.into_keys().collect::<Vec<_>>(), ["rule"]);
 }
 
+/// A kept answer says what an answer written out says, for every rule, with and without a principal.
+#[test]
+fn an_answer_is_kept_and_stays_the_same() {
+    let headers = NAMES.map(|name| (name, ClaimPath::parse("sub").unwrap()));
+    let headers = IdentityHeaders::new(headers.into(), NonAscii::Percent, 4096);
+    let context = read_fixture();
+    let request = read(&context).unwrap();
+    let answers = answers(OnUnavailable::Deny, true);
+    let claims = serde_json::json!({"sub": "ann", "roles": ["admin"], "scope": "a b"});
+    for principal in [None, Some(Arc::new(fixture::principal_with(claims)))] {
+        for rule in [
+            None,
+            Some(RuleId(0)),
+            Some(RuleId(7)),
+            Some(RuleId(u32::MAX)),
+        ] {
+            let identity = headers.render(principal.as_deref(), &request).unwrap();
+            let values = Arc::clone(&identity.headers);
+            let verdict = Verdict {
+                decision: Decision::Allow(Grant::for_test(principal.clone(), identity)),
+                rule,
+                issuer: None,
+            };
+            let written = answer::write(&verdict.decision, rule, Some(&request), "id", &answers);
+            let kept = kept::write(&verdict, Some(&request), "id", &answers);
+            let rest = kept.rest.as_ref().map_or(&[][..], |rest| rest);
+            let kept = [&kept.most[..], rest].concat();
+            assert_eq!(
+                envoy::CheckResponse::decode(kept.as_slice()).unwrap(),
+                envoy::CheckResponse::decode(written.encode_to_vec().as_slice()).unwrap(),
+            );
+            assert!(values.answer().is_some());
+        }
+    }
+}
+
+fn read_fixture() -> CheckRequest {
+    sent(http(), Some(peer("198.51.100.7")))
+}
+
+/// What the request has a part in is written anew.
+#[test]
+fn an_answer_about_the_request_is_not_kept() {
+    let decision = pass_with(Value::from_static("ann"), &["x_auth_user"]);
+    let Decision::Allow(grant) = &decision else {
+        panic!("a pass")
+    };
+    let values = Arc::clone(&grant.identity().headers);
+    let verdict = Verdict {
+        decision,
+        rule: Some(RuleId(1)),
+        issuer: None,
+    };
+    let answer = kept::write(&verdict, None, "id", &answers(OnUnavailable::Deny, true));
+    assert_eq!((answer.rest, values.answer()), (None, None));
+}
+
 /// Facts for rules and logs; never a claim that the configuration does not name.
 #[test]
 fn metadata_of_a_principal() {
@@ -146,7 +203,10 @@ fn metadata_of_a_principal() {
     let principal = Arc::new(fixture::principal(rules, claims));
     let [name, email] = NAMES;
     let identity = Identity {
-        headers: vec![(name, Some(Value::from_static("ann"))), (email, None)],
+        headers: Arc::new(IdentityValues::new(vec![
+            (name, Some(Value::from_static("ann"))),
+            (email, None),
+        ])),
         remove: Vec::new(),
     };
     let decision = Decision::Allow(Grant::for_test(Some(principal), identity));

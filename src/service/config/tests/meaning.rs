@@ -28,6 +28,7 @@ fn a_file_that_says_the_least_has_every_default() {
     assert_eq!(config.deadline, Duration::from_secs(2));
     assert_eq!(config.drain_timeout, Duration::from_secs(10));
     assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.cache_bytes, 64 << 20);
     assert_eq!(config.log, LogSettings::default());
     assert_eq!(config.answers.realm, "gatefort");
     assert_eq!(config.answers.on_unavailable, OnUnavailable::Deny);
@@ -71,6 +72,7 @@ fn a_file_that_says_everything_means_it() {
         ]
     );
     assert_eq!(config.max_token_size, 8 * 1024);
+    assert_eq!(config.cache_bytes, 8 << 20);
     assert_eq!(config.deadline, Duration::from_secs(3));
     assert_eq!(config.drain_timeout, Duration::from_secs(20));
     assert_eq!(
@@ -190,6 +192,9 @@ fn full_yaml_says_every_key() {
         "client_cert_file",
         "introspection",
         "introspect",
+        "on_outage",
+        "opaque",
+        "opaque_prefix",
         "snapshot_dir",
     ];
     let text = include_str!("../testdata/full.yaml");
@@ -204,6 +209,7 @@ fn full_yaml_says_every_key() {
         raw::RawRequire::KEYS,
         raw::RawIdentityValues::KEYS,
         raw::RawLimits::KEYS,
+        raw::RawCache::KEYS,
         RawLog::KEYS,
     ]
     .concat()
