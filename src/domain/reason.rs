@@ -102,6 +102,8 @@ reasons! {
         AudienceMismatch => "audience_mismatch",
         /// The token is bound to a key (`cnf`) whose proof is not checked here.
         SenderConstrained => "sender_constrained",
+        /// The token verifies, and was revoked.
+        TokenRevoked => "token_revoked",
 
         /// No rule matches the request.
         RuleNone => "rule_none",
@@ -167,7 +169,8 @@ impl DenyReason {
             | Self::ClaimMissing
             | Self::ClaimInvalid
             | Self::AudienceMismatch
-            | Self::SenderConstrained => DenyKind::InvalidToken,
+            | Self::SenderConstrained
+            | Self::TokenRevoked => DenyKind::InvalidToken,
             Self::RuleNone
             | Self::RolesMissing
             | Self::ScopesMissing

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
-use super::keys::Thumbprint;
+use super::keys::{Thumbprint, VerifyingKey};
 use super::reason::DenyReason;
 
 pub(super) use check::check;
@@ -34,6 +34,7 @@ pub struct Principal {
     claims: Claims,
     lifetime: Lifetime,
     key: Thumbprint,
+    key_id: Option<Box<str>>,
     algorithm: Algorithm,
 }
 
@@ -103,18 +104,19 @@ impl Claims {
 
 impl Principal {
     /// Takes what was verified; [`CheckedToken::verify`](super::jws::CheckedToken::verify) is the only caller.
-    pub(super) const fn from_verified(
+    pub(super) fn from_verified(
         rules: Arc<TokenRules>,
         claims: Map<String, Value>,
         lifetime: Lifetime,
-        key: Thumbprint,
+        key: &VerifyingKey,
         algorithm: Algorithm,
     ) -> Self {
         Self {
             rules,
             claims: Claims(claims),
             lifetime,
-            key,
+            key: key.thumbprint(),
+            key_id: key.kid().map(Box::from),
             algorithm,
         }
     }
@@ -150,6 +152,12 @@ impl Principal {
     #[must_use]
     pub const fn key(&self) -> Thumbprint {
         self.key
+    }
+
+    /// The id of that key in its issuer's set: by it the key can be revoked, whether the token names it or not.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
     }
 
     /// The algorithm that the token was signed with.
@@ -206,6 +214,7 @@ impl std::fmt::Debug for Claims {
 pub(crate) mod fixture {
     //! Principals for the tests of every floor.
 
+    use super::super::keys::KeySet;
     use super::*;
 
     /// Rules that ask for nothing but `iss` and `exp`.
@@ -232,6 +241,8 @@ pub(crate) mod fixture {
         let Value::Object(claims) = claims else {
             panic!("claims are an object");
         };
+        let keys = KeySet::from_secret(&[7; 32]).unwrap();
+        let key = keys.iter().next().unwrap();
         Principal::from_verified(
             Arc::new(rules),
             claims,
@@ -239,7 +250,7 @@ pub(crate) mod fixture {
                 expires_at: UnixTime(u64::MAX),
                 ..Lifetime::default()
             },
-            Thumbprint::of_test_key(),
+            key,
             Algorithm::Es256,
         )
     }

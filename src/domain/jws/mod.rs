@@ -138,7 +138,7 @@ impl CheckedToken<'_> {
                     self.rules,
                     claims,
                     self.lifetime,
-                    key.thumbprint(),
+                    key,
                     algorithm,
                 ));
             }
