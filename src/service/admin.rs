@@ -1,4 +1,5 @@
-//! The admin listener's pages: health, readiness, metrics, status. They show, and change nothing.
+//! The admin listener's pages: health, readiness, metrics, status. They show, and change nothing;
+//! what changes something is a router of its own, `revoke`.
 //!
 //! No token, claim or secret is within reach here; who may read these pages is a matter of where
 //! the listener is bound.
@@ -19,7 +20,10 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::revoke::RevocationPages;
 use crate::telemetry::{DecisionCounts, Telemetry};
+use crate::verify::clock::Clock;
+use crate::verify::revocations::RevocationStatus;
 use crate::verify::{IssuerStatus, KeyState, Verifier};
 
 /// What the pages show.
@@ -27,6 +31,7 @@ use crate::verify::{IssuerStatus, KeyState, Verifier};
 pub(super) struct AdminState {
     pub(super) verifier: Arc<Verifier>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) clock: Arc<dyn Clock>,
     /// Cancelled when the process no longer takes requests.
     pub(super) drain: CancellationToken,
     /// Where each listener is bound.
@@ -72,6 +77,7 @@ struct Status<'a> {
     decisions: DecisionCounts,
     dropped_log_lines: u64,
     issuers: Vec<IssuerStatus>,
+    revocations: RevocationStatus,
 }
 
 /// What `/` says until there is more to see.
@@ -86,8 +92,8 @@ const INDEX: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"ut
 /// What Prometheus asks for; older versions read it as well.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The admin listener's routes; GET and HEAD only, all else is 404 or 405.
-pub(super) fn router(state: AdminState) -> Router {
+/// The admin listener's routes: GET and HEAD only, all else is 404 or 405, and what revokes if that is configured.
+pub(super) fn router(state: AdminState, revoking: Option<RevocationPages>) -> Router {
     Router::new()
         .route("/", get(|| async { Html(INDEX) }))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -96,6 +102,7 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/status", get(status))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .with_state(Arc::new(state))
+        .merge(revoking.map_or_else(Router::new, RevocationPages::router))
         .layer(map_response(secured))
 }
 
@@ -110,7 +117,8 @@ async fn readyz(State(state): State<Arc<AdminState>>) -> Response {
 }
 
 async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
-    match state.telemetry.metrics(state.verifier.status()) {
+    let issuers = state.verifier.status();
+    match state.telemetry.metrics(issuers, state.revocations()) {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(std::fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -128,11 +136,16 @@ async fn status(State(state): State<Arc<AdminState>>) -> Response {
         decisions: state.telemetry.counts(),
         dropped_log_lines: state.telemetry.dropped_lines(),
         issuers: state.verifier.status(),
+        revocations: state.revocations(),
     })
     .into_response()
 }
 
 impl AdminState {
+    fn revocations(&self) -> RevocationStatus {
+        self.verifier.revocations().status(self.clock.now())
+    }
+
     fn readiness(&self) -> Readiness {
         let draining = self.drain.is_cancelled();
         Readiness {
@@ -202,7 +215,8 @@ mod tests {
             .unwrap();
             let stop = CancellationToken::new();
             let clock = Arc::new(SystemClock);
-            let verifier = Verifier::start(config.issuers, 16 * 1024, clock, &stop).unwrap();
+            let verifier =
+                Verifier::start(config.issuers, 16 * 1024, Arc::clone(&clock) as _, &stop).unwrap();
             let telemetry = Arc::new(Telemetry::silent());
             telemetry.record(
                 Door::ExtAuthz,
@@ -212,9 +226,10 @@ mod tests {
                 Duration::ZERO,
             );
             let drain = CancellationToken::new();
-            let router = router(AdminState {
+            let state = AdminState {
                 verifier: Arc::new(verifier),
                 telemetry,
+                clock,
                 drain: drain.clone(),
                 listeners: BTreeMap::from([("admin", "127.0.0.1:9193".to_owned())]),
                 config: ConfigStatus {
@@ -224,7 +239,8 @@ mod tests {
                     rules: 1,
                     warnings: vec!["careful".to_owned()],
                 },
-            });
+            };
+            let router = router(state, None);
             Self {
                 router,
                 drain,
@@ -316,7 +332,16 @@ mod tests {
                 assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED, "{path}");
             }
         }
-        for path in ["/nothing", "/healthz/", "//", "/metrics/x", "/auth-request"] {
+        for path in [
+            "/nothing",
+            "/healthz/",
+            "//",
+            "/metrics/x",
+            "/auth-request",
+            "/revocations",
+            "/revocations/events",
+            "/revocations/backchannel-logout",
+        ] {
             let (code, headers, _) = pages.ask(Method::GET, path).await;
             assert_eq!(code, StatusCode::NOT_FOUND, "{path}");
             assert_eq!(headers[X_FRAME_OPTIONS], "DENY", "{path}");

@@ -10,6 +10,7 @@ mod connection;
 mod dev;
 mod drain;
 mod listen;
+mod revoke;
 mod serve;
 
 pub use cli::{Exit, run};

@@ -20,11 +20,13 @@ use super::config::{Config, ListenAddress, ListenSettings};
 use super::connection::{ConnectionLimits, Driver, Protocol};
 use super::drain::Shutdown;
 use super::listen::{BindError, BoundAddress, Lifetime, Listener, connection_cap};
+use super::revoke::RevocationPages;
 use crate::authorizer::Authorizer;
 use crate::domain::policy::RuleSet;
 use crate::gateway::{DoorState, grpc_router, http_router, report_health};
 use crate::telemetry::{LogQueue, Telemetry, process, timestamp};
-use crate::verify::clock::SystemClock;
+use crate::verify::clock::{Clock, SystemClock};
+use crate::verify::revocations::{OpenError, Revocations};
 use crate::verify::{self, Verifier};
 
 /// Why the process could not start.
@@ -33,6 +35,9 @@ pub enum StartError {
     /// An issuer's settings cannot be used.
     #[error(transparent)]
     Verifier(#[from] verify::StartError),
+    /// The file of revocations cannot be had: what it holds must be in force before anything is allowed.
+    #[error(transparent)]
+    Revocations(#[from] OpenError),
     /// A listener's address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -134,13 +139,18 @@ pub async fn build(
     }
     let stop_verifier = CancellationToken::new();
     let draining = CancellationToken::new();
-    let clock = Arc::new(SystemClock);
-    let verifier = Arc::new(Verifier::start(
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let revocations = match &config.revocation {
+        Some(revocation) => Revocations::open(revocation.list.clone(), clock.now())?,
+        None => Revocations::default(),
+    };
+    let verifier = Verifier::start(
         config.issuers,
         config.max_token_size,
-        Arc::clone(&clock) as _,
+        Arc::clone(&clock),
         &stop_verifier,
-    )?);
+    )?;
+    let verifier = Arc::new(verifier.with_revocations(Arc::new(revocations)));
     let telemetry = Arc::new(Telemetry::new(log, config.log.decisions, &labels));
     let state = DoorState {
         authorizer: Arc::new(Authorizer {
@@ -149,7 +159,7 @@ pub async fn build(
             identity: config.identity,
             verifier: Arc::clone(&verifier),
             deadline: config.deadline,
-            clock,
+            clock: Arc::clone(&clock),
         }),
         telemetry: Arc::clone(&telemetry),
         answers: Arc::new(config.answers),
@@ -192,16 +202,21 @@ pub async fn build(
         });
     }
     let admin = admin.map(|listener| {
-        let pages = admin::router(AdminState {
+        let revoking = config.revocation.as_ref().map(|revocation| {
+            RevocationPages::new(revocation, Arc::clone(&verifier), Arc::clone(&clock))
+        });
+        let state = AdminState {
             verifier: Arc::clone(&verifier),
             telemetry: Arc::clone(&telemetry),
+            clock,
             drain: draining.clone(),
             listeners: addresses
                 .iter()
                 .map(|(name, address)| (*name, address.to_string()))
                 .collect(),
             config: status,
-        });
+        };
+        let pages = admin::router(state, revoking);
         Served {
             listener,
             driver: Driver::new(Protocol::Http, limits, pages),

@@ -14,7 +14,7 @@
 //!
 //! The rooms: `cache` is what requests touch, `refresh` the background task, `plan` what to do
 //! about a request, `schedule` and `flood` when to ask the issuer, `source`, `discovery` and
-//! `fetch` how, `snapshot` what outlives a restart.
+//! `fetch` how, `snapshot` what outlives a restart; `revocations` what is refused although it verifies.
 
 mod cache;
 mod client;
@@ -28,6 +28,7 @@ mod issuer;
 mod lifetime;
 mod plan;
 mod refresh;
+pub mod revocations;
 mod schedule;
 pub mod settings;
 mod snapshot;
@@ -42,23 +43,26 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::claims::{Principal, UnixTime};
+use crate::domain::claims::{EventKind, EventRules, Principal, UnixTime};
 use crate::domain::credential::BearerToken;
 use crate::domain::jws::UnverifiedToken;
 use crate::domain::keys::{KeyError, KeySetError};
 use crate::domain::reason::{DenyReason, Refusal};
+use crate::domain::revocation::Revocation;
 use client::Clients;
 pub use client::TlsError;
 use clock::Clock;
 pub use failure::FetchError;
 use issuer::{Issuer, Workshop};
 pub use plan::KeyState;
+use revocations::Revocations;
 use settings::IssuerSettings;
 
 /// Every configured issuer, with its keys.
 #[derive(Debug)]
 pub struct Verifier {
     issuers: HashMap<Arc<str>, Issuer>,
+    revocations: Arc<Revocations>,
     max_token_size: usize,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
@@ -137,6 +141,7 @@ impl Verifier {
     ) -> Result<Self, StartError> {
         let nothing = Self {
             issuers: HashMap::new(),
+            revocations: Arc::default(),
             max_token_size,
             clock,
             shutdown: shutdown.clone(),
@@ -177,6 +182,7 @@ impl Verifier {
         }
         Ok(Self {
             issuers: configured,
+            revocations: Arc::clone(&self.revocations),
             max_token_size,
             clock: Arc::clone(&self.clock),
             shutdown: self.shutdown.clone(),
@@ -184,12 +190,33 @@ impl Verifier {
         })
     }
 
+    /// This verifier with a list of revocations, which every verifier that is reloaded from it shares.
+    #[must_use]
+    pub fn with_revocations(self, revocations: Arc<Revocations>) -> Self {
+        Self {
+            revocations,
+            ..self
+        }
+    }
+
+    /// The revocations in force.
+    #[must_use]
+    pub const fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
+    }
+
+    /// Whether an issuer is configured, by its exact `iss`.
+    #[must_use]
+    pub fn knows(&self, issuer: &str) -> bool {
+        self.issuers.contains_key(issuer)
+    }
+
     /// Verifies a token.
     ///
     /// The issuer is chosen by the exact `iss`, the key by `kid` within that issuer's keys. Only a
     /// token that nothing but its signature could fail costs a key lookup, or a wait.
-    pub async fn verify(&self, token: BearerToken<'_>, now: UnixTime) -> Verification {
-        let named = UnverifiedToken::parse(token, self.max_token_size).and_then(|token| {
+    pub async fn verify(&self, text: BearerToken<'_>, now: UnixTime) -> Verification {
+        let named = UnverifiedToken::parse(text, self.max_token_size).and_then(|token| {
             let issuer = self.issuers.get_key_value(token.issuer()?);
             Ok((token, issuer.ok_or(DenyReason::IssuerUnknown)?))
         });
@@ -203,13 +230,36 @@ impl Verifier {
             }
         };
         let outcome = match token.check(issuer.rules(), now) {
-            Ok(token) => issuer.keys().verify(token).await.map(Arc::new),
+            Ok(checked) => issuer.keys().verify(checked).await,
             Err(reason) => Err(reason.into()),
         };
+        // After whatever else may vouch for the token, and for each decision anew.
+        let outcome = outcome.and_then(|principal| {
+            self.revocations.check(text, &principal, now)?;
+            Ok(Arc::new(principal))
+        });
         Verification {
             issuer: Some(Arc::clone(name)),
             outcome,
         }
+    }
+
+    /// Verifies a token about an event with its issuer's keys; what it revokes is not yet in force.
+    ///
+    /// # Errors
+    /// The token is bad, or the issuer's keys are not there.
+    pub async fn verify_event(
+        &self,
+        text: BearerToken<'_>,
+        kind: EventKind,
+        rules: &EventRules,
+        now: UnixTime,
+    ) -> Result<Vec<Revocation>, Refusal> {
+        let token = UnverifiedToken::parse(text, self.max_token_size)?;
+        let issuer = self.issuers.get(token.issuer()?);
+        let issuer = issuer.ok_or(DenyReason::IssuerUnknown)?;
+        let event = token.check_event(issuer.rules(), kind, rules, now)?;
+        issuer.keys().verify_event(event).await
     }
 
     /// Whether each issuer has keys or is marked optional.

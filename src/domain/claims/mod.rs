@@ -4,6 +4,7 @@
 //! whoever holds one holds the proof that an issuer's key signed its claims.
 
 mod check;
+mod event;
 mod kind;
 mod lifetime;
 mod path;
@@ -18,6 +19,8 @@ use super::keys::{Thumbprint, VerifyingKey};
 use super::reason::DenyReason;
 
 pub(super) use check::check;
+pub(super) use event::check as check_event;
+pub use event::{EventKind, EventRules};
 pub use lifetime::{Lifetime, UnixTime};
 pub use path::{ClaimPath, ClaimPathError};
 

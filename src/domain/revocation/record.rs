@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::{Target, TargetKind, Terms};
+use super::{Revocation, Target, TargetKind, Terms};
 use crate::domain::claims::UnixTime;
 
 /// The size of a record, in octets.
@@ -18,6 +18,15 @@ pub struct Record {
     pub target: Target,
     /// Which of its tokens, until when.
     pub terms: Terms,
+}
+
+impl From<Revocation> for Record {
+    fn from(revocation: Revocation) -> Self {
+        Self {
+            target: revocation.target,
+            terms: revocation.terms,
+        }
+    }
 }
 
 impl Record {

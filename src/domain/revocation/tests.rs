@@ -12,7 +12,7 @@ use crate::domain::claims::fixture;
 const ISSUER: &str = "https://issuer.test";
 const NOW: UnixTime = UnixTime(1_000_000);
 
-fn parse(value: Value) -> Result<Revocation, RevocationError> {
+fn parse(value: &Value) -> Result<Revocation, RevocationError> {
     Revocation::parse(value.as_object().unwrap())
 }
 
@@ -51,7 +51,7 @@ fn each_kind_revokes_what_it_names_and_nothing_else() {
             (wrong, ISSUER, None),
             (right, "https://other.test", None),
         ] {
-            let revocation = parse(json!({"iss": issuer, member: value, "until": NOW.0 + 60}));
+            let revocation = parse(&json!({"iss": issuer, member: value, "until": NOW.0 + 60}));
             let revocation = revocation.unwrap();
             let mut list = list(10);
             list.insert(revocation.target, revocation.terms, NOW);
@@ -150,7 +150,7 @@ fn what_is_no_revocation() {
         ),
     ];
     for (value, expected, what) in cases {
-        assert_eq!(parse(value), Err(expected), "{what}");
+        assert_eq!(parse(&value), Err(expected), "{what}");
     }
 }
 
@@ -238,7 +238,7 @@ fn a_full_list_lets_go_of_what_ends_first_and_says_so() {
 
 #[test]
 fn debug_shows_no_name() {
-    let revocation = parse(json!({"iss": "i", "sub": "alice", "until": 1})).unwrap();
+    let revocation = parse(&json!({"iss": "i", "sub": "alice", "until": 1})).unwrap();
     let shown = format!("{revocation:?}");
     assert!(
         !shown.contains("alice") && shown.contains("Subject"),

@@ -1,6 +1,8 @@
 //! Where an issuer's keys come from: a URL, a file, the configuration itself, a shared secret, or discovery.
 
-use secrecy::{ExposeSecret, SecretBox};
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 use url::{Host, Url};
 
 use crate::domain::algorithm::Algorithm;
@@ -27,7 +29,17 @@ pub(super) enum Given {
 }
 
 pub(super) fn secret(raw: &RawIssuer, files: &Files, notes: &mut Notes<'_>) -> Given {
-    match (&raw.secret, &raw.secret_file) {
+    read_secret(&raw.secret, &raw.secret_file, files, notes)
+}
+
+/// The secret that stands in the configuration, or in a file that it names.
+pub(super) fn read_secret(
+    inline: &Setting<At<SecretString>>,
+    file: &Setting<At<PathBuf>>,
+    files: &Files,
+    notes: &mut Notes<'_>,
+) -> Given {
+    match (inline, file) {
         (Setting::Given(at), _) => {
             if !at.substituted {
                 notes.warn(Caution::SecretInline, &at.spot);
