@@ -43,21 +43,21 @@
 //!    [`Principal`](domain::claims::Principal); only the Envoy door makes a `CheckResponse`.
 //!    (`tests/it/tidy.rs`: `one_file_makes_a_grant_and_one_makes_a_check_response`)
 //! 2. Timeout, cancellation, panic and half-loaded state are never Allow.
-//!    (`authorizer.rs`: `a_panic_is_unavailable`, `a_decision_past_its_deadline_is_unavailable`)
+//!    (`tests/it/authorizer.rs`: `a_panic_is_unavailable`, `a_decision_past_its_deadline_is_unavailable`)
 //! 3. Nothing in `domain` awaits, reads a clock, logs, or knows a protocol.
 //!    (`tests/it/tidy.rs`: `the_domain_does_no_io_and_reads_no_clock`)
 //! 4. The issuer is chosen by `iss` from the configuration, then the key by `kid` within it.
 //!    (`tests/support/cases.rs`: `key_of_another_issuer`, `embedded_jwk_is_ignored`, `jku_is_ignored`)
 //! 5. The algorithm must be allowed by the issuer and fit the key.
 //!    (`tests/support/cases.rs`: the rows under "Algorithms")
-//! 6. A failed or empty refresh never removes what worked; beyond `max_stale` it is Unavailable.
-//!    (`tests/it/keys_matrix.rs`)
+//! 6. A failed or empty refresh, or a bad reload, never removes what worked; beyond `max_stale` it
+//!    is Unavailable. (`tests/it/keys/`, `tests/it/reload.rs`)
 //! 7. Nothing keyed by caller input is unbounded; nothing a caller sends makes us call an issuer
-//!    more often than the stated rate. (`tests/it/keys_matrix.rs`)
+//!    more often than the stated rate. (`tests/it/keys/`)
 //! 8. Token text exists only in the verifier; never in a log, `Debug`, metric or answer.
 //!    (`tests/it/cases.rs`: `no_token_reaches_log_metric_or_answer`)
 //! 9. What a withdrawn key signed is refused after the next good refresh.
-//!    (`tests/it/keys_matrix.rs`)
+//!    (`tests/it/keys/`)
 //! 10. Every identity header is set or removed on every Allow, with its `_` and `.` aliases.
 //!     (`tests/support/cases.rs`: the rows `spoof_...`)
 //! 11. No path of any listener answers 2xx except an Allow and the admin's own pages.

@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{Digest, SHA256, digest};
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -16,28 +14,24 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
-use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::config::RevocationConfig;
+use super::config::{BearerSecret, RevocationConfig};
+use super::live::Live;
 use crate::domain::claims::{EventKind, EventRules};
 use crate::domain::credential::BearerToken;
 use crate::domain::json::parse_object;
 use crate::domain::reason::{DenyReason, Refusal};
 use crate::domain::revocation::{Record, Revocation};
-use crate::verify::Verifier;
-use crate::verify::clock::Clock;
 use crate::verify::revocations::{Added, NotKept};
 
 /// What the endpoints work with.
 #[derive(Debug)]
 pub(super) struct RevocationPages {
-    verifier: Arc<Verifier>,
-    clock: Arc<dyn Clock>,
-    /// SHA-256 of the secret: comparing digests tells not even its length.
-    secret: Digest,
+    live: Arc<Live>,
+    secret: BearerSecret,
     events: Option<EventRules>,
 }
 
@@ -79,15 +73,10 @@ struct ItemError {
 
 impl RevocationPages {
     /// The endpoints for what is configured.
-    pub(super) fn new(
-        config: &RevocationConfig,
-        verifier: Arc<Verifier>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(config: &RevocationConfig, live: Arc<Live>) -> Self {
         Self {
-            verifier,
-            clock,
-            secret: digest(&SHA256, config.secret.expose_secret()),
+            live,
+            secret: config.secret.clone(),
             events: config.events.clone(),
         }
     }
@@ -113,10 +102,7 @@ impl RevocationPages {
             .as_bytes()
             .split_at_checked(b"Bearer ".len())
             .ok_or(Rejection::Unauthorized)?;
-        let sent = digest(&SHA256, secret);
-        if scheme.eq_ignore_ascii_case(b"Bearer ")
-            && verify_slices_are_equal(sent.as_ref(), self.secret.as_ref()).is_ok()
-        {
+        if scheme.eq_ignore_ascii_case(b"Bearer ") && self.secret.is(secret) {
             Ok(())
         } else {
             Err(Rejection::Unauthorized)
@@ -130,12 +116,13 @@ impl RevocationPages {
         let (Some(Value::Array(items)), true) = (items, document.is_empty()) else {
             return Err(Rejection::Malformed);
         };
+        let verifier = self.live.verifier();
         let mut records = Vec::with_capacity(items.len());
         let mut errors = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let error = match item.as_object().map(Revocation::parse) {
                 // A misspelt issuer would be a revocation without effect.
-                Some(Ok(revocation)) if !self.verifier.knows(&revocation.issuer) => {
+                Some(Ok(revocation)) if !verifier.knows(&revocation.issuer) => {
                     "no issuer with this `iss` is configured".to_owned()
                 }
                 Some(Ok(revocation)) => {
@@ -155,11 +142,11 @@ impl RevocationPages {
         // The routes are there only with the rules; without them nothing is for us.
         let rules = self.events.as_ref().ok_or(DenyReason::AudienceMismatch)?;
         let token = BearerToken::new(token);
-        let now = self.clock.now();
-        let revocations = self.verifier.verify_event(token, kind, rules, now).await?;
+        let (now, verifier) = (self.live.now(), self.live.verifier());
+        let revocations = verifier.verify_event(token, kind, rules, now).await?;
         let issuer = revocations.first().map(|first| first.issuer.clone());
         let batch: Vec<Record> = revocations.into_iter().map(Record::from).collect();
-        let outcome = self.verifier.revocations().add(&batch, now).await;
+        let outcome = verifier.revocations().add(&batch, now).await;
         if let Ok(added) = outcome {
             tracing::info!(
                 issuer,
@@ -174,7 +161,7 @@ impl RevocationPages {
 
 async fn show(State(pages): State<Arc<RevocationPages>>, headers: HeaderMap) -> Response {
     match pages.authorize(&headers) {
-        Ok(()) => Json(pages.verifier.revocations().status(pages.clock.now())).into_response(),
+        Ok(()) => Json(pages.live.revocations()).into_response(),
         Err(rejection) => rejection.into_response(),
     }
 }
@@ -194,8 +181,8 @@ async fn revoke(
         Ok(read) => read,
         Err(rejection) => return rejection.into_response(),
     };
-    let now = pages.clock.now();
-    match pages.verifier.revocations().add(&records, now).await {
+    let (now, verifier) = (pages.live.now(), pages.live.verifier());
+    match verifier.revocations().add(&records, now).await {
         Ok(added) => {
             tracing::info!(
                 added = added.added,

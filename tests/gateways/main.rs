@@ -9,6 +9,9 @@ mod closed;
 mod deploy;
 
 #[cfg(test)]
+mod issuer_outage;
+
+#[cfg(test)]
 mod readme;
 
 #[cfg(test)]
@@ -21,7 +24,9 @@ mod table;
     reason = "each test binary uses its own part of what they share"
 )]
 mod support {
+    pub(crate) mod authfort;
     pub(crate) mod cases;
+    pub(crate) mod client;
     pub(crate) mod echo;
     pub(crate) mod gateway;
     pub(crate) mod minted;

@@ -1,5 +1,29 @@
-//! The hermetic test binary: everything here runs on loopback, with nothing installed.
+//! The test binary that runs on loopback alone.
+//!
+//! `authfort` and `oidc` need the issuers that `tests/run` installs; the rest needs nothing.
 
+#[cfg(test)]
+mod authfort;
+#[cfg(test)]
+mod authfort_push;
+#[cfg(test)]
+mod authorizer;
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod oidc;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
+mod reasons;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod revocations;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(
@@ -7,14 +31,5 @@
     reason = "each test binary uses its own part of what they share"
 )]
 mod support;
-
-#[cfg(test)]
-mod cases;
-#[cfg(test)]
-mod process;
-#[cfg(test)]
-mod readme;
-#[cfg(test)]
-mod revocations;
 #[cfg(test)]
 mod tidy;

@@ -15,6 +15,9 @@ use crate::support::raw::{self, Message};
 use crate::support::server::Gatefort;
 use crate::support::tokens::{AUDIENCE, ISSUER, TestKey};
 
+/// Header fields, a body, and the status that they get.
+type Attempt<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16);
+
 const SECRET: &str = "a secret of tests, without spaces";
 
 /// What a server needs that outlives it: its secret, and the file of its revocations.
@@ -239,7 +242,7 @@ fn who_does_not_know_the_secret_learns_and_changes_nothing() {
         json!({"revocations": [{"iss": ISSUER, "sub": "a", "until": now() + 60}]}).to_string();
     let item = item.as_bytes();
     let large = vec![b' '; 1024 * 1024 + 1];
-    let cases: &[(&[(&str, &str)], &[u8], u16)] = &[
+    let cases: &[Attempt<'_>] = &[
         (&[json_type], item, 401),
         (&[json_type, ("authorization", "Bearer wrong")], item, 401),
         (&[json_type, ("authorization", &longer)], item, 401),

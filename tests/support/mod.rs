@@ -1,11 +1,15 @@
 //! What tests share: the table of cases, tokens, issuers, servers and gateways.
 
+pub(crate) mod authfort;
 pub(crate) mod cases;
+pub(crate) mod client;
+pub(crate) mod doors;
 pub(crate) mod echo;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
 pub(crate) mod issuer;
 pub(crate) mod minted;
+pub(crate) mod oidc;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod readme;

@@ -55,6 +55,23 @@ impl Process {
         }
     }
 
+    /// Starts a command that writes `ready PORT` once it serves, and waits until it does; its port.
+    pub(crate) fn start_announced(name: &str, command: &mut Command, folder: &Path) -> (Self, u16) {
+        let mut process = Self::start(name, command, folder);
+        let log = process.log.clone();
+        let announced = || -> Option<u16> {
+            let text = fs::read_to_string(&log).ok()?;
+            // A line without its end may be half a number.
+            let (_, rest) = text.split_once("ready ")?;
+            rest.split_once('\n')?.0.trim().parse().ok()
+        };
+        if let Err(error) = process.wait_until(|| announced().is_some()) {
+            panic!("{error}");
+        }
+        let port = announced().expect("it has been announced");
+        (process, port)
+    }
+
     /// Waits until `ready` says so.
     ///
     /// # Errors
@@ -94,12 +111,7 @@ impl Process {
             return;
         }
         // A master process that is killed outright leaves its workers behind, so SIGTERM comes first.
-        // The shell's own `kill`: minimal systems have no program of that name.
-        let _ = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\""])
-            .arg(self.child.id().to_string())
-            .stderr(Stdio::null())
-            .status();
+        self.signal("TERM");
         let asked = Instant::now();
         while asked.elapsed() < STOP_LIMIT {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
@@ -109,6 +121,16 @@ impl Process {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Sends the process a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        // The shell's own `kill`: minimal systems have no program of that name.
+        let _ = Command::new("sh")
+            .args(["-c", "kill -\"$0\" \"$1\"", name])
+            .arg(self.child.id().to_string())
+            .stderr(Stdio::null())
+            .status();
     }
 
     fn not_ready(&self, what: &str) -> NotReady {

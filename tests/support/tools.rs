@@ -11,10 +11,7 @@ const DAEMONS: &str = "/usr/sbin";
 ///
 /// A program that is not there fails the test: a gateway that was not run is not a gateway that passed.
 pub(crate) fn find(program: &str) -> PathBuf {
-    let tools = env::var_os("GATEFORT_TEST_TOOLS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools"),
-        PathBuf::from,
-    );
+    let tools = folder();
     let path = env::var_os("PATH").unwrap_or_default();
     std::iter::once(tools.join("venv/bin"))
         .chain(env::split_paths(&path))
@@ -24,4 +21,12 @@ pub(crate) fn find(program: &str) -> PathBuf {
         .unwrap_or_else(|| {
             panic!("`{program}` is not installed; tests/run installs all that the tests need")
         })
+}
+
+/// The folder that `tests/run` fills: `target/tools`, or where `GATEFORT_TEST_TOOLS` points.
+pub(crate) fn folder() -> PathBuf {
+    env::var_os("GATEFORT_TEST_TOOLS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools"),
+        PathBuf::from,
+    )
 }

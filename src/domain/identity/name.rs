@@ -104,6 +104,15 @@ const GATEWAY_PREFIXES: &[&str] = &[
     "x-original-",
 ];
 
+/// What oauth2-proxy and those that follow it tell applications, in the gateways' own family of names.
+/// No gateway writes or trusts these, and applications are there that read them.
+const GATEWAY_EXCEPTIONS: &[&str] = &[
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+];
+
 /// Why a name must not be an identity header.
 pub(super) fn reject_reason(name: &str) -> Option<NameRefusal> {
     if name.is_empty() || !name.bytes().all(is_token_char) {
@@ -126,6 +135,8 @@ pub(super) fn reject_reason(name: &str) -> Option<NameRefusal> {
         || name.starts_with("sec-")
     {
         Some(NameRefusal::Message)
+    } else if GATEWAY_EXCEPTIONS.contains(&name) {
+        None
     } else if GATEWAY.contains(&name)
         || GATEWAY_PREFIXES
             .iter()
@@ -163,7 +174,7 @@ mod tests {
             ("Authorization", Credentials),
             ("Cookie", Credentials),
             ("WWW-Authenticate", Credentials),
-            ("X-Forwarded-User", Gateway),
+            ("X-Forwarded-Users", Gateway),
             ("X-Forwarded-For", Gateway),
             ("x-envoy-original-path", Gateway),
             ("X-Original-URL", Gateway),
@@ -182,6 +193,7 @@ mod tests {
             "Remote-User",
             "X-WEBAUTH-USER",
             "user",
+            "X-Forwarded-User",
             "X-Host",
             "X-Auth-Roles",
         ] {

@@ -210,6 +210,10 @@ fn special(name: &str) -> Option<&'static str> {
             "Azure's front ends write X-Azure-* headers themselves",
         ),
         (
+            "x-forwarded-",
+            "configurations that replace X-Forwarded-* as a family remove it: the gateway's file must name it after that",
+        ),
+        (
             "x-goog-",
             "Google's front ends write and remove X-Goog-* headers",
         ),

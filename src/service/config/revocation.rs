@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretBox};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use secrecy::ExposeSecret;
 
 use crate::domain::claims::{Audiences, EventRules};
 use crate::verify::revocations::{DEFAULT_MAX_ENTRIES, RevocationSettings};
@@ -19,15 +21,19 @@ use super::read::Setting;
 use super::values::RawAudiences;
 
 /// What `revocation` means.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationConfig {
     /// What whoever revokes must know.
-    pub secret: SecretBox<[u8]>,
+    pub secret: BearerSecret,
     /// How much is kept, and where.
     pub list: RevocationSettings,
     /// What logout tokens and security event tokens must satisfy; they are not taken if absent.
     pub events: Option<EventRules>,
 }
+
+/// A secret that is compared and never shown: only its SHA-256 is kept.
+#[derive(Clone)]
+pub struct BearerSecret([u8; 32]);
 
 /// Longer than any access token of a careful issuer lives, and few entries even so.
 const DEFAULT_KEEP: Duration = Duration::from_secs(24 * 3600);
@@ -47,6 +53,39 @@ const MAX_ENTRIES: Bounds<usize> = Bounds::of_number(
 /// Under this a secret can be guessed by trying; `openssl rand -hex 16` gives twice as much.
 const LEAST_SECRET: usize = 16;
 
+impl BearerSecret {
+    /// Takes a secret.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Self {
+        let mut octets = [0; 32];
+        let digest = digest(&SHA256, secret);
+        for (octet, from) in octets.iter_mut().zip(digest.as_ref()) {
+            *octet = *from;
+        }
+        Self(octets)
+    }
+
+    /// Whether this is the secret: takes as long whatever is sent, and tells not even its length.
+    #[must_use]
+    pub fn is(&self, sent: &[u8]) -> bool {
+        *self == Self::new(sent)
+    }
+}
+
+impl PartialEq for BearerSecret {
+    fn eq(&self, other: &Self) -> bool {
+        verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
+impl Eq for BearerSecret {}
+
+impl std::fmt::Debug for BearerSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BearerSecret([redacted])")
+    }
+}
+
 impl RevocationConfig {
     /// What `revocation` means; nothing where it is absent, and where it has a problem.
     pub(super) fn from_raw(
@@ -61,7 +100,7 @@ impl RevocationConfig {
                 if bytes.len() < LEAST_SECRET || !bytes.iter().all(u8::is_ascii_graphic) {
                     notes.error(Fault::BearerSecret, &spot);
                 }
-                Some(secret)
+                Some(BearerSecret::new(bytes))
             }
             Given::Unreadable => None,
             Given::Nothing => {

@@ -1,5 +1,6 @@
 //! What `gatefort dev` says: the sample configuration, and what to paste to see it work.
 
+use base64::prelude::{BASE64_STANDARD as BASE64, Engine as _};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -120,15 +121,9 @@ export EXPIRED_TOKEN={expired}
     }
     writeln!(
         out,
-        "# Envoy, gRPC, a user: OK with x-auth-user: alice\n{}",
-        grpcurl(*grpc)
+        "# Envoy, gRPC, a user: OK (no error code) with x-auth-user alice; the answer is binary, its texts are shown\n{}",
+        grpc_line(*grpc, user)
     )?;
-    if !on_path("grpcurl") {
-        writeln!(
-            out,
-            "# (grpcurl is not installed here: https://github.com/fullstorydev/grpcurl)"
-        )?;
-    }
     writeln!(
         out,
         "\nEach decision is logged on standard error. Ctrl-C ends it."
@@ -201,19 +196,44 @@ fn examples(http: SocketAddr) -> Vec<Example> {
     .collect()
 }
 
-fn grpcurl(grpc: SocketAddr) -> String {
+/// The line that asks the gRPC door with nothing but curl: one message, framed and encoded here.
+fn grpc_line(grpc: SocketAddr, token: &str) -> String {
+    let message = BASE64.encode(framed(&check_request(token)));
     format!(
-        "grpcurl -plaintext -d '{{\"attributes\":{{\"request\":{{\"http\":{{\"method\":\"GET\",\
-         \"host\":\"{HOST}\",\"path\":\"/orders\",\"headers\":{{\"authorization\":\
-         \"Bearer '$USER_TOKEN'\"}}}}}}}}}}' {grpc} envoy.service.auth.v3.Authorization/Check"
+        "printf %s {message} | base64 -d | curl -sS --http2-prior-knowledge -H 'content-type: application/grpc' \
+         -H 'te: trailers' --data-binary @- http://{grpc}/envoy.service.auth.v3.Authorization/Check | tr -c '[:print:]' ' '; echo"
     )
 }
 
-/// Whether a program of this name can be called from here.
-fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
-    })
+/// `CheckRequest { attributes { request { http { method, headers, path, host } } } }`, as Envoy encodes it.
+fn check_request(token: &str) -> Vec<u8> {
+    let authorization = format!("Bearer {token}");
+    let header = [
+        field(1, b"authorization"),
+        field(2, authorization.as_bytes()),
+    ]
+    .concat();
+    let http = [
+        field(2, b"GET"),
+        field(3, &header),
+        field(4, b"/orders"),
+        field(5, HOST.as_bytes()),
+    ]
+    .concat();
+    field(1, &field(4, &field(2, &http)))
+}
+
+/// A length-delimited field of a protobuf message.
+fn field(number: u32, value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    prost::encoding::bytes::encode(number, &value.to_vec(), &mut bytes);
+    bytes
+}
+
+/// A message as gRPC sends it: not compressed, its length, itself.
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    [&[0], &length.to_be_bytes()[..], message].concat()
 }
 
 #[cfg(test)]
@@ -259,7 +279,7 @@ mod tests {
             "curl -i http://127.0.0.1:9192/auth-request ",
             "curl -i http://127.0.0.1:9192/forward-auth ",
             "curl -i http://127.0.0.1:9192/ext-authz/orders ",
-            "grpcurl -plaintext",
+            "printf %s ",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }

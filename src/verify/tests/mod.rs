@@ -306,7 +306,7 @@ fn settings(name: &str, keys: KeySource) -> IssuerSettings {
         optional: false,
         refresh: RefreshSettings::default(),
         http: HttpSettings {
-            timeout: Duration::from_millis(300),
+            timeout: Duration::from_secs(3),
             ..HttpSettings::default()
         },
     }

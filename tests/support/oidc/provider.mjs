@@ -1,0 +1,71 @@
+// A real OpenID-certified issuer for tests: machine clients get RFC 9068 access tokens as signed JWTs.
+//
+// The resource that a token is asked for says what it is signed with: urn:test:rs256 gives RS256,
+// urn:test:es256 ES256, urn:test:eddsa EdDSA. Loopback only. When it serves, it prints `ready PORT`.
+//
+// Where the package `oidc-provider` is installed, the environment says: GATEFORT_TEST_NODE names the
+// directory that holds its `node_modules`.
+
+import { generateKeyPairSync } from 'node:crypto';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+
+const require = createRequire(join(process.env.GATEFORT_TEST_NODE, 'package.json'));
+const { default: Provider } = await import(pathToFileURL(require.resolve('oidc-provider')).href);
+
+const ALGORITHMS = { rs256: 'RS256', ps256: 'PS256', es256: 'ES256', es384: 'ES384', eddsa: 'EdDSA' };
+
+function jwk(kid, type, options, members) {
+  const { privateKey } = generateKeyPairSync(type, options);
+  return { ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', ...members };
+}
+
+const keys = [
+  jwk('rsa-1', 'rsa', { modulusLength: 2048 }, {}),
+  jwk('p256-1', 'ec', { namedCurve: 'P-256' }, { alg: 'ES256' }),
+  jwk('p384-1', 'ec', { namedCurve: 'P-384' }, { alg: 'ES384' }),
+  jwk('ed25519-1', 'ed25519', {}, { alg: 'EdDSA' }),
+];
+
+function resourceServer(indicator) {
+  const [, name] = /^urn:test:(\w+)$/.exec(indicator) ?? [];
+  const alg = ALGORITHMS[name];
+  if (!alg) throw new Error(`no such resource: ${indicator}`);
+  return {
+    audience: indicator,
+    scope: 'orders:read orders:write',
+    accessTokenFormat: 'jwt',
+    accessTokenTTL: 600,
+    jwt: { sign: { alg } },
+  };
+}
+
+const server = createServer();
+server.listen(0, '127.0.0.1', () => {
+  const { port } = server.address();
+  const provider = new Provider(`http://127.0.0.1:${port}`, {
+    jwks: { keys },
+    clients: [{
+      client_id: 'machine',
+      client_secret: 'machine-secret',
+      token_endpoint_auth_method: 'client_secret_post',
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
+    }],
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      introspection: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => undefined,
+        getResourceServerInfo: (_ctx, indicator) => resourceServer(indicator),
+      },
+    },
+  });
+  server.on('request', provider.callback());
+  console.log(`ready ${port}`);
+});
