@@ -101,6 +101,10 @@ impl Journal {
 
     /// Waits until the records are on disk.
     pub(super) async fn append(&self, records: &[Record]) -> Result<(), NotKept> {
+        let not_kept = || {
+            self.failed.store(true, Ordering::Relaxed);
+            NotKept
+        };
         let octets = records
             .iter()
             .flat_map(|record| record.to_octets())
@@ -109,14 +113,14 @@ impl Journal {
         // Full only while the disk hangs: then it is not written, and that is said.
         self.batches
             .try_send(Batch { octets, kept })
-            .map_err(|_full_or_gone| NotKept)?;
+            .map_err(|_full_or_gone| not_kept())?;
         match answer.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::error!(%error, "revocations are in force and could not be written");
                 Err(NotKept)
             }
-            Err(_thread_gone) => Err(NotKept),
+            Err(_thread_gone) => Err(not_kept()),
         }
     }
 
