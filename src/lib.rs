@@ -50,8 +50,8 @@
 //!    (`tests/support/cases.rs`: `key_of_another_issuer`, `embedded_jwk_is_ignored`, `jku_is_ignored`)
 //! 5. The algorithm must be allowed by the issuer and fit the key.
 //!    (`tests/support/cases.rs`: the rows under "Algorithms")
-//! 6. A failed or empty refresh never removes what worked; beyond `max_stale` it is Unavailable.
-//!    (`tests/it/keys/`)
+//! 6. A failed or empty refresh, or a bad reload, never removes what worked; beyond `max_stale` it
+//!    is Unavailable. (`tests/it/keys/`, `tests/it/reload.rs`)
 //! 7. Nothing keyed by caller input is unbounded; nothing a caller sends makes us call an issuer
 //!    more often than the stated rate. (`tests/it/keys/`)
 //! 8. Token text exists only in the verifier; never in a log, `Debug`, metric or answer.

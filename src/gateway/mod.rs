@@ -21,6 +21,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -67,7 +68,7 @@ pub struct AnswerSettings {
     pub forward_token: bool,
 }
 
-/// What every door needs.
+/// What every door needs, of one configuration.
 #[derive(Debug, Clone)]
 pub struct DoorState {
     /// Decides.
@@ -78,11 +79,18 @@ pub struct DoorState {
     pub answers: Arc<AnswerSettings>,
 }
 
+/// The doors of the configuration in force, replaced as a whole by a reload.
+///
+/// A request takes them once, when it arrives, and keeps them: rules, keys, identity headers, the
+/// wording of the answer and the name that it is counted under are of one configuration.
+#[derive(Debug)]
+pub struct LiveDoors(ArcSwap<Doors>);
+
 /// The HTTP listener's routes: `/auth-request`, `/auth-request/url`, `/forward-auth`, `/ext-authz/...`; all else is 404.
 ///
 /// Any method is taken, bodies are never read, and a query of our own URL configures nothing
 /// (Caddy appends the client's).
-pub fn http_router(state: DoorState) -> Router {
+pub fn http_router(doors: Arc<LiveDoors>) -> Router {
     Router::new()
         .route("/auth-request", any(auth_request))
         .route("/auth-request/url", any(auth_request_url))
@@ -91,14 +99,14 @@ pub fn http_router(state: DoorState) -> Router {
         .route("/ext-authz/", any(ext_authz))
         .route("/ext-authz/{*original}", any(ext_authz))
         .fallback(no_such_door)
-        .with_state(Doors::shared(state))
+        .with_state(doors)
 }
 
 /// The gRPC listener's routes: ext_authz v3, health and reflection; anything that is not gRPC over HTTP/2 is refused.
 ///
 /// The reporter is how the process says, through [`report_health`], whether it is ready: until then
 /// gRPC's whole-server status is SERVING, as `tonic-health` starts it.
-pub fn grpc_router(state: DoorState) -> (Router, HealthReporter) {
+pub fn grpc_router(doors: Arc<LiveDoors>) -> (Router, HealthReporter) {
     let (reporter, health) = tonic_health::server::health_reporter();
     // Whole methods, not `/service/*`: tonic answers an unknown method with HTTP 200.
     let health = post_service(health.map_request(tonic_body));
@@ -109,7 +117,7 @@ pub fn grpc_router(state: DoorState) -> (Router, HealthReporter) {
         .merge(reflection())
         .fallback(no_such_door)
         .layer(from_fn(grpc_only))
-        .with_state(Doors::shared(state));
+        .with_state(doors);
     (router, reporter)
 }
 
@@ -123,10 +131,10 @@ pub async fn report_health(reporter: &HealthReporter, status: ServingStatus) {
 /// How an HTTP door reads a request.
 type Read = fn(&Parts) -> Result<RequestContext<'_>, DenyReason>;
 
-/// The doors of one listener, behind axum's state.
-type SharedDoors = Arc<Doors>;
+/// The doors behind axum's state.
+type SharedDoors = Arc<LiveDoors>;
 
-/// What every handler needs.
+/// What every handler needs, of one configuration.
 #[derive(Debug)]
 struct Doors {
     state: DoorState,
@@ -145,16 +153,40 @@ struct Answers {
     envoy: EnvoyNames,
 }
 
+impl LiveDoors {
+    /// The doors of the first configuration.
+    #[must_use]
+    pub fn new(state: DoorState) -> Self {
+        Self(ArcSwap::from_pointee(Doors::new(state)))
+    }
+
+    /// Replaces them: whoever arrives from now on meets the new ones, whoever is inside keeps the old.
+    pub fn replace(&self, state: DoorState) {
+        self.0.store(Arc::new(Doors::new(state)));
+    }
+
+    /// What the doors in force are made of.
+    #[must_use]
+    pub fn state(&self) -> DoorState {
+        self.0.load().state.clone()
+    }
+
+    /// The doors in force. A count of its own, because it is held for as long as a decision takes.
+    fn now(&self) -> Arc<Doors> {
+        self.0.load_full()
+    }
+}
+
 impl Doors {
-    fn shared(state: DoorState) -> SharedDoors {
+    fn new(state: DoorState) -> Self {
         let (sources, identity) = (&state.authorizer.token_sources, &state.authorizer.identity);
         let answers = Answers::new(&state.answers, sources, identity);
-        Arc::new(Self {
+        Self {
             panicked: envoy_grpc::panicked(&answers),
             answers,
             ids: RequestIds::new(),
             state,
-        })
+        }
     }
 
     /// Answers an HTTP door: read, decide, record, write.
@@ -228,24 +260,30 @@ fn outage(reason: OutageReason) -> Verdict {
 
 async fn auth_request(State(doors): State<SharedDoors>, request: Request) -> Response {
     doors
+        .now()
         .answer(Door::AuthRequest, request, auth_request::read)
         .await
 }
 
 async fn auth_request_url(State(doors): State<SharedDoors>, request: Request) -> Response {
     doors
+        .now()
         .answer(Door::AuthRequestUrl, request, auth_request::read_url)
         .await
 }
 
 async fn forward_auth(State(doors): State<SharedDoors>, request: Request) -> Response {
     doors
+        .now()
         .answer(Door::ForwardAuth, request, forward_auth::read)
         .await
 }
 
 async fn ext_authz(State(doors): State<SharedDoors>, request: Request) -> Response {
-    doors.answer(Door::ExtAuthz, request, ext_authz::read).await
+    doors
+        .now()
+        .answer(Door::ExtAuthz, request, ext_authz::read)
+        .await
 }
 
 /// A mistyped path must not let everyone in: no 2xx, here least of all.

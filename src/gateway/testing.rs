@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{AnswerSettings, Answers, DoorState, OnUnavailable};
+use super::{AnswerSettings, Answers, DoorState, LiveDoors, OnUnavailable};
 use crate::authorizer::{Authorizer, Decision, Grant};
 use crate::domain::claims::ClaimPath;
 use crate::domain::credential::TokenSource;
@@ -127,6 +127,11 @@ pub(super) fn state() -> DoorState {
         telemetry: Arc::new(Telemetry::silent()),
         answers: settings(OnUnavailable::Deny, true),
     }
+}
+
+/// The doors of [`state`].
+pub(super) fn live() -> Arc<LiveDoors> {
+    Arc::new(LiveDoors::new(state()))
 }
 
 /// A router on a loopback port, gone with this value.

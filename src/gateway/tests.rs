@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use prost::Message;
 
 use super::*;
-use testing::{EndlessBody, PanickingBody, Server, state};
+use testing::{EndlessBody, PanickingBody, Server, live, state};
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
@@ -64,10 +64,10 @@ async fn send_body(
 /// Regression test number one.
 #[tokio::test]
 async fn unknown_paths_are_404_on_every_router() {
-    let (grpc, _health) = grpc_router(state());
+    let (grpc, _health) = grpc_router(live());
     for (router, version, field) in [
-        (http_router(state()), Version::HTTP_11, ("x", "y")),
-        (http_router(state()), Version::HTTP_2, GRPC),
+        (http_router(live()), Version::HTTP_11, ("x", "y")),
+        (http_router(live()), Version::HTTP_2, GRPC),
         (grpc, Version::HTTP_2, GRPC),
     ] {
         for path in STRANGE_PATHS {
@@ -81,7 +81,7 @@ async fn unknown_paths_are_404_on_every_router() {
 
 #[tokio::test]
 async fn what_is_no_grpc_is_refused_on_the_grpc_listener() {
-    let (router, _health) = grpc_router(state());
+    let (router, _health) = grpc_router(live());
     let paths = [
         CHECK,
         "/grpc.health.v1.Health/Check",
@@ -112,7 +112,7 @@ async fn what_is_no_grpc_is_refused_on_the_grpc_listener() {
 
 #[tokio::test]
 async fn grpc_methods_are_posted() {
-    let (router, _health) = grpc_router(state());
+    let (router, _health) = grpc_router(live());
     for path in [
         CHECK,
         "/grpc.health.v1.Health/Check",
@@ -129,7 +129,7 @@ async fn grpc_methods_are_posted() {
 
 #[tokio::test]
 async fn the_http_doors_judge_any_method_and_read_no_body() {
-    let router = http_router(state());
+    let router = http_router(live());
     let fields = [
         ("host", "api.example.com"),
         ("x-original-method", "GET"),
@@ -160,7 +160,7 @@ async fn the_http_doors_judge_any_method_and_read_no_body() {
 /// CONNECT is refused before it is read: its 200 would open a tunnel.
 #[tokio::test]
 async fn connect_is_no_request_of_a_gateway() {
-    let doors = Doors::shared(state());
+    let doors = Doors::new(state());
     let request = Request::builder()
         .method("CONNECT")
         .body(Body::empty())
@@ -173,7 +173,7 @@ async fn connect_is_no_request_of_a_gateway() {
 
 #[tokio::test]
 async fn a_request_without_its_originals_is_no_request() {
-    let router = http_router(state());
+    let router = http_router(live());
     for (path, status) in [
         ("/auth-request", 403),
         ("/auth-request/url", 403),
@@ -191,7 +191,7 @@ async fn a_request_without_its_originals_is_no_request() {
 
 #[tokio::test]
 async fn a_panic_is_an_outage() {
-    let doors = Doors::shared(state());
+    let doors = Doors::new(state());
     for (door, status) in [
         (Door::AuthRequest, 503),
         (Door::ForwardAuth, 503),
@@ -203,7 +203,7 @@ async fn a_panic_is_an_outage() {
             .await;
         assert_eq!(response.status(), status);
     }
-    let (router, _health) = grpc_router(state());
+    let (router, _health) = grpc_router(live());
     let answer = check(&router, &[], Body::new(PanickingBody)).await;
     assert_denied(&answer, 14, 503);
 }
@@ -211,7 +211,7 @@ async fn a_panic_is_an_outage() {
 /// Broken messages get a denial, not a gRPC error: Envoy's failure mode has no say.
 #[tokio::test]
 async fn a_message_that_cannot_be_read_is_denied() {
-    let (router, _health) = grpc_router(state());
+    let (router, _health) = grpc_router(live());
     let oversized = [&[0, 0, 0x10, 0, 1][..], &vec![0; (1 << 20) + 1]].concat();
     for message in [
         &b""[..],
@@ -232,14 +232,14 @@ async fn a_message_that_cannot_be_read_is_denied() {
 /// An answer before the gateway gives up keeps its failure mode out of it.
 #[tokio::test]
 async fn the_gateways_patience_is_respected() {
-    let (router, _health) = grpc_router(state());
+    let (router, _health) = grpc_router(live());
     let answer = check(&router, &[("grpc-timeout", "1m")], Body::new(EndlessBody)).await;
     assert_denied(&answer, 14, 503);
 }
 
 #[tokio::test]
 async fn health_follows_the_process() {
-    let (router, reporter) = grpc_router(state());
+    let (router, reporter) = grpc_router(live());
     for (status, byte) in [(ServingStatus::NotServing, 2), (ServingStatus::Serving, 1)] {
         report_health(&reporter, status).await;
         for service in ["", "envoy.service.auth.v3.Authorization"] {
@@ -260,7 +260,7 @@ async fn health_follows_the_process() {
 #[tokio::test]
 async fn reflection_knows_the_services() {
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
-    let (router, _health) = grpc_router(state());
+    let (router, _health) = grpc_router(live());
     let request = tonic_reflection::pb::v1::ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
@@ -283,7 +283,7 @@ async fn reflection_knows_the_services() {
 /// Request lines that no HTTP client library would write.
 #[tokio::test]
 async fn odd_request_lines_are_never_2xx() {
-    let server = Server::start(http_router(state())).await;
+    let server = Server::start(http_router(live())).await;
     for line in [
         "CONNECT api.example.com:443 HTTP/1.1",
         "CONNECT /forward-auth HTTP/1.1",
@@ -309,7 +309,7 @@ async fn odd_request_lines_are_never_2xx() {
             "{line}: {status:?}"
         );
     }
-    let (grpc, _health) = grpc_router(state());
+    let (grpc, _health) = grpc_router(live());
     let server = Server::start(grpc).await;
     for path in ["/", "/forward-auth", CHECK, "/verfy"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
@@ -320,7 +320,7 @@ async fn odd_request_lines_are_never_2xx() {
 /// The other side's client understands our frames and trailers.
 #[tokio::test]
 async fn a_grpc_client_gets_its_answer() {
-    let (router, _health) = grpc_router(state());
+    let (router, _health) = grpc_router(live());
     let server = Server::start(router).await;
     let endpoint = format!("http://{}", server.address);
     let mut client = AuthorizationClient::connect(endpoint).await.unwrap();

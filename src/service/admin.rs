@@ -19,36 +19,18 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::{DecisionCounts, Telemetry};
-use crate::verify::{IssuerStatus, KeyState, Verifier};
+use super::live::{ConfigStatus, Live};
+use crate::telemetry::DecisionCounts;
+use crate::verify::{IssuerStatus, KeyState};
 
 /// What the pages show.
 #[derive(Debug, Clone)]
 pub(super) struct AdminState {
-    pub(super) verifier: Arc<Verifier>,
-    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) live: Arc<Live>,
     /// Cancelled when the process no longer takes requests.
     pub(super) drain: CancellationToken,
     /// Where each listener is bound.
     pub(super) listeners: BTreeMap<&'static str, String>,
-    pub(super) config: ConfigStatus,
-}
-
-/// The configuration in force.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct ConfigStatus {
-    /// Where it was read; absent for the built-in one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) file: Option<String>,
-    /// SHA-256 of its text, in hex: two processes with the same one run the same rules.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) sha256: Option<String>,
-    /// When it was read (RFC 3339).
-    pub(super) loaded_at: String,
-    /// How many rules it has.
-    pub(super) rules: usize,
-    /// What is legal in it but dangerous.
-    pub(super) warnings: Vec<String>,
 }
 
 /// `/readyz`.
@@ -110,7 +92,8 @@ async fn readyz(State(state): State<Arc<AdminState>>) -> Response {
 }
 
 async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
-    match state.telemetry.metrics(state.verifier.status()) {
+    let issuers = state.live.verifier().status();
+    match state.live.telemetry().metrics(issuers) {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(std::fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -118,16 +101,17 @@ async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
 
 async fn status(State(state): State<Arc<AdminState>>) -> Response {
     let readiness = state.readiness();
+    let telemetry = state.live.telemetry();
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: state.telemetry.uptime().as_secs(),
+        uptime_seconds: telemetry.uptime().as_secs(),
         ready: readiness.ready,
         draining: readiness.draining,
-        config: &state.config,
+        config: &state.live.config(),
         listeners: &state.listeners,
-        decisions: state.telemetry.counts(),
-        dropped_log_lines: state.telemetry.dropped_lines(),
-        issuers: state.verifier.status(),
+        decisions: telemetry.counts(),
+        dropped_log_lines: telemetry.dropped_lines(),
+        issuers: state.live.verifier().status(),
     })
     .into_response()
 }
@@ -135,11 +119,11 @@ async fn status(State(state): State<Arc<AdminState>>) -> Response {
 impl AdminState {
     fn readiness(&self) -> Readiness {
         let draining = self.drain.is_cancelled();
+        let verifier = self.live.verifier();
         Readiness {
-            ready: self.verifier.is_ready() && !draining,
+            ready: verifier.is_ready() && !draining,
             draining,
-            missing: self
-                .verifier
+            missing: verifier
                 .status()
                 .into_iter()
                 .filter(|issuer| issuer.state == KeyState::Blind && !issuer.optional)
@@ -181,8 +165,8 @@ mod tests {
     use super::*;
     use crate::authorizer::Verdict;
     use crate::domain::reason::DenyReason;
-    use crate::telemetry::Door;
-    use crate::verify::clock::SystemClock;
+    use crate::service::live::ConfigOrigin;
+    use crate::telemetry::{Door, LogQueue};
 
     struct Pages {
         router: Router,
@@ -201,10 +185,12 @@ mod tests {
             )
             .unwrap();
             let stop = CancellationToken::new();
-            let clock = Arc::new(SystemClock);
-            let verifier = Verifier::start(config.issuers, 16 * 1024, clock, &stop).unwrap();
-            let telemetry = Arc::new(Telemetry::silent());
-            telemetry.record(
+            let origin = ConfigOrigin {
+                file: Some("gatefort.yaml".to_owned()),
+                sha256: Some("00ff".to_owned()),
+            };
+            let live = Live::start(config, origin, LogQueue::discard(), &stop).unwrap();
+            live.telemetry().record(
                 Door::ExtAuthz,
                 None,
                 None,
@@ -213,17 +199,9 @@ mod tests {
             );
             let drain = CancellationToken::new();
             let router = router(AdminState {
-                verifier: Arc::new(verifier),
-                telemetry,
+                live: Arc::new(live),
                 drain: drain.clone(),
                 listeners: BTreeMap::from([("admin", "127.0.0.1:9193".to_owned())]),
-                config: ConfigStatus {
-                    file: Some("gatefort.yaml".to_owned()),
-                    sha256: Some("00ff".to_owned()),
-                    loaded_at: "2026-01-01T00:00:00Z".to_owned(),
-                    rules: 1,
-                    warnings: vec!["careful".to_owned()],
-                },
             });
             Self {
                 router,
@@ -282,7 +260,10 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(body["config"]["sha256"], "00ff");
-        assert_eq!(body["config"]["warnings"][0], "careful");
+        assert_eq!(body["config"]["version"], 1);
+        assert_eq!(body["config"]["reloads"]["failed"], 0);
+        let warning = body["config"]["warnings"][0].as_str().unwrap();
+        assert!(warning.contains("audiences: any"), "{warning}");
         assert_eq!(body["listeners"]["admin"], "127.0.0.1:9193");
         assert_eq!(body["decisions"]["deny"], 1);
         assert_eq!(body["issuers"][0]["issuer"], "http://127.0.0.1:9");

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use clap::{Args, Parser, Subcommand};
 
 use super::check::{CheckVerdict, check};
-use super::config::{Config, ConfigErrors, Environment};
+use super::config::ConfigErrors;
 use super::dev::{self, DevError};
 use super::drain::Shutdown;
-use super::serve::{ConfigOrigin, RunError, StartError, build};
+use super::reload::{Loaded, Reloads};
+use super::serve::{RunError, StartError, build};
 use crate::telemetry::settings::LogSettings;
 use crate::telemetry::{LogQueue, LogThreadError, install, log_panics};
 
@@ -133,12 +133,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn serve(file: &Path) -> Result<Exit, Failure> {
-    let (config, origin) = load(file)?;
-    let log = start_log(config.log)?;
+    let loaded = Loaded::read(file)?;
+    let log = start_log(loaded.config.log)?;
     let outcome = runtime()?.block_on(async {
         let shutdown = Shutdown::on_signals().map_err(Failure::System)?;
-        let bound = build(config, origin, log.clone()).await?;
-        Ok(bound.run(shutdown).await?)
+        // Before the listeners: from when they answer, SIGHUP is a question and not the end.
+        let reloads = Reloads::of(file, &loaded).map_err(Failure::System)?;
+        let bound = build(loaded.config, loaded.origin, log.clone()).await?;
+        Ok(bound.reloading(reloads).run(shutdown).await?)
     });
     log.flush(LAST_LINES);
     outcome.map(|()| Exit::Yes)
@@ -173,27 +175,6 @@ fn report(file: &Path) -> Result<Exit, Failure> {
         CheckVerdict::Bad => Exit::No,
         CheckVerdict::Unknown => Exit::Unknown,
     })
-}
-
-/// Reads a configuration once, so that the digest is of what was read.
-fn load(file: &Path) -> Result<(Config, ConfigOrigin), ConfigErrors> {
-    let origin = |sha256| ConfigOrigin {
-        file: Some(file.display().to_string()),
-        sha256,
-    };
-    match std::fs::read_to_string(file) {
-        Ok(text) => {
-            let config = Config::parse(&text, file, &Environment::Process)?;
-            Ok((config, origin(Some(hex(&text)))))
-        }
-        // It says what is wrong with it.
-        Err(_) => Config::load(file).map(|config| (config, origin(None))),
-    }
-}
-
-fn hex(text: &str) -> String {
-    let bytes = digest(&SHA256, text.as_bytes());
-    bytes.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn start_log(settings: LogSettings) -> Result<LogQueue, LogThreadError> {
@@ -303,13 +284,5 @@ mod tests {
         assert_eq!(gone.tell(), Exit::Yes);
         let full = Failure::Output(io::ErrorKind::StorageFull.into());
         assert_eq!(full.tell(), Exit::Unknown);
-    }
-
-    #[test]
-    fn the_digest_is_of_the_text() {
-        assert_eq!(
-            hex("abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
     }
 }

@@ -9,11 +9,15 @@ pub mod config;
 mod connection;
 mod dev;
 mod drain;
+mod fixed;
 mod listen;
+mod live;
+mod reload;
 mod serve;
 
 pub use cli::{Exit, run};
 pub use connection::{ConnectionLimits, Protocol};
 pub use drain::Shutdown;
 pub use listen::{BindError, BindProblem, BoundAddress};
-pub use serve::{Bound, ConfigOrigin, RunError, StartError, build};
+pub use live::ConfigOrigin;
+pub use serve::{Bound, RunError, StartError, build};

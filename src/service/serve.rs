@@ -15,16 +15,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::admin::{self, AdminState, ConfigStatus};
+use super::admin::{self, AdminState};
 use super::config::{Config, ListenAddress, ListenSettings};
 use super::connection::{ConnectionLimits, Driver, Protocol};
 use super::drain::Shutdown;
+use super::fixed::Fixed;
 use super::listen::{BindError, BoundAddress, Lifetime, Listener, connection_cap};
-use crate::authorizer::Authorizer;
-use crate::domain::policy::RuleSet;
-use crate::gateway::{DoorState, grpc_router, http_router, report_health};
-use crate::telemetry::{LogQueue, Telemetry, process, timestamp};
-use crate::verify::clock::SystemClock;
+use super::live::{ConfigOrigin, Live};
+use super::reload::Reloads;
+use crate::gateway::{grpc_router, http_router, report_health};
+use crate::telemetry::{LogQueue, process};
 use crate::verify::{self, Verifier};
 
 /// Why the process could not start.
@@ -57,29 +57,21 @@ pub enum RunError {
     },
 }
 
-/// Where a configuration comes from, as `/status` shows it.
-#[derive(Debug, Clone, Default)]
-pub struct ConfigOrigin {
-    /// The file, if it is one.
-    pub file: Option<String>,
-    /// SHA-256 of its text, in hex.
-    pub sha256: Option<String>,
-}
-
 /// Listeners that are bound, with all that they need to run.
 #[derive(Debug)]
 pub struct Bound {
     doors: Vec<Served>,
     admin: Option<Served>,
     addresses: BTreeMap<&'static str, BoundAddress>,
-    verifier: Arc<Verifier>,
+    live: Arc<Live>,
+    reloads: Option<Reloads>,
+    /// What `reloads` cannot change.
+    fixed: Fixed,
     health: Option<HealthReporter>,
-    drain_timeout: Duration,
     /// Ends the key caches' background work when dropped.
     stop_verifier: DropGuard,
     /// Cancelled when draining begins: what readiness looks at.
     draining: CancellationToken,
-    telemetry: Arc<Telemetry>,
 }
 
 /// A listener and what it serves.
@@ -121,48 +113,18 @@ pub async fn build(
             .map_err(|source| StartError::Address { name, source })?;
         addresses.insert(name, address);
     }
-    let labels = rule_labels(&config.rules);
-    let status = ConfigStatus {
-        file: origin.file,
-        sha256: origin.sha256,
-        loaded_at: timestamp(),
-        rules: labels.len(),
-        warnings: config.warnings.iter().map(ToString::to_string).collect(),
-    };
-    for warning in &config.warnings {
-        tracing::warn!(%warning, "configuration");
-    }
     let stop_verifier = CancellationToken::new();
     let draining = CancellationToken::new();
-    let clock = Arc::new(SystemClock);
-    let verifier = Verifier::start(
-        config.issuers,
-        config.max_token_size,
-        Arc::clone(&clock) as _,
-        &stop_verifier,
-    )?;
-    let verifier = Arc::new(verifier.with_cache(config.cache_bytes)?);
-    let telemetry = Arc::new(Telemetry::new(log, config.log.decisions, &labels));
-    let state = DoorState {
-        authorizer: Arc::new(Authorizer {
-            rules: config.rules,
-            token_sources: config.token_sources,
-            identity: config.identity,
-            verifier: Arc::clone(&verifier),
-            deadline: config.deadline,
-            clock,
-        }),
-        telemetry: Arc::clone(&telemetry),
-        answers: Arc::new(config.answers),
-    };
+    let fixed = Fixed::of(&config);
+    let (settings, request_time) = (config.limits.clone(), fixed.request_time);
+    let live = Arc::new(Live::start(config, origin, log, &stop_verifier)?);
     let limits = ConnectionLimits {
-        header_read_timeout: config.limits.header_read_timeout,
-        idle_timeout: config.limits.idle_timeout,
-        // A message may arrive as slowly as a head may, then the decision has its own time.
-        request_timeout: config.limits.header_read_timeout + config.deadline,
-        max_header_bytes: config.limits.max_header_bytes,
+        header_read_timeout: settings.header_read_timeout,
+        idle_timeout: settings.idle_timeout,
+        request_timeout: request_time,
+        max_header_bytes: settings.max_header_bytes,
     };
-    let configured = config.limits.connections;
+    let configured = settings.connections;
     let cap = connection_cap(configured, process::max_open_files());
     if cap < configured {
         tracing::warn!(
@@ -175,7 +137,7 @@ pub async fn build(
     let mut doors = Vec::new();
     let mut health = None;
     if let Some(listener) = grpc {
-        let (router, reporter) = grpc_router(state.clone());
+        let (router, reporter) = grpc_router(Arc::clone(live.doors()));
         health = Some(reporter);
         let driver = Driver::new(Protocol::Http2, limits, router);
         doors.push(Served {
@@ -185,7 +147,8 @@ pub async fn build(
         });
     }
     if let Some(listener) = http {
-        let driver = Driver::new(Protocol::Http, limits, http_router(state));
+        let router = http_router(Arc::clone(live.doors()));
+        let driver = Driver::new(Protocol::Http, limits, router);
         doors.push(Served {
             listener,
             driver,
@@ -194,14 +157,12 @@ pub async fn build(
     }
     let admin = admin.map(|listener| {
         let pages = admin::router(AdminState {
-            verifier: Arc::clone(&verifier),
-            telemetry: Arc::clone(&telemetry),
+            live: Arc::clone(&live),
             drain: draining.clone(),
             listeners: addresses
                 .iter()
                 .map(|(name, address)| (*name, address.to_string()))
                 .collect(),
-            config: status,
         });
         Served {
             listener,
@@ -213,12 +174,12 @@ pub async fn build(
         doors,
         admin,
         addresses,
-        verifier,
+        live,
+        reloads: None,
+        fixed,
         health,
-        drain_timeout: config.drain_timeout,
         stop_verifier: stop_verifier.drop_guard(),
         draining,
-        telemetry,
     })
 }
 
@@ -229,10 +190,18 @@ impl Bound {
         &self.addresses
     }
 
-    /// Who checks tokens: ready once it has its issuers' keys.
+    /// Who checks tokens now: ready once it has its issuers' keys.
     #[must_use]
-    pub const fn verifier(&self) -> &Arc<Verifier> {
-        &self.verifier
+    pub fn verifier(&self) -> Arc<Verifier> {
+        self.live.verifier()
+    }
+
+    /// The same, with a configuration that follows its file while it runs.
+    pub(super) fn reloading(self, reloads: Reloads) -> Self {
+        Self {
+            reloads: Some(reloads),
+            ..self
+        }
     }
 
     /// Runs until `shutdown` is asked for and what is under way is finished, or time for it is up.
@@ -247,13 +216,20 @@ impl Bound {
             tracing::info!(listener, %address, "listening");
         }
         for door in self.doors {
-            door.spawn(&mut parts, &self.telemetry, &doors);
+            door.spawn(&mut parts, &self.live, &doors);
         }
         if let Some(admin) = self.admin {
-            admin.spawn(&mut parts, &self.telemetry, &pages);
+            admin.spawn(&mut parts, &self.live, &pages);
+        }
+        if let Some(reloads) = self.reloads {
+            let follow = reloads.follow(Arc::clone(&self.live), self.fixed);
+            let draining = self.draining.clone();
+            parts.spawn("configuration reload", async move {
+                draining.run_until_cancelled(follow).await;
+            });
         }
         let watch = watch_readiness(
-            Arc::clone(&self.verifier),
+            Arc::clone(&self.live),
             self.health.clone(),
             self.draining.clone(),
         );
@@ -268,21 +244,22 @@ impl Bound {
         if let Some(reporter) = &self.health {
             report_health(reporter, ServingStatus::NotServing).await;
         }
-        doors.drain(self.drain_timeout, &shutdown.now).await;
+        let drain_timeout = self.live.config().drain_timeout;
+        doors.drain(drain_timeout, &shutdown.now).await;
         // The pages last: they show how far the rest has come.
         pages.drain(LAST_STEPS, &shutdown.now).await;
         drop(self.stop_verifier);
         // What is late here (a snapshot being written) can be lost: it is only a copy.
-        let _late = timeout(LAST_STEPS, self.verifier.ended()).await;
+        let _late = timeout(LAST_STEPS, self.live.verifier().ended()).await;
         tracing::info!("stopped");
         outcome
     }
 }
 
 impl Served {
-    fn spawn(self, parts: &mut Parts, telemetry: &Telemetry, lifetime: &Lifetime) {
+    fn spawn(self, parts: &mut Parts, live: &Live, lifetime: &Lifetime) {
         let name = self.listener.name();
-        let metrics = telemetry.listener(name);
+        let metrics = live.telemetry().listener(name);
         let run = self
             .listener
             .run(self.driver, self.slots, metrics, lifetime.clone());
@@ -335,14 +312,14 @@ async fn bind(listen: &ListenSettings) -> Result<[Option<Listener>; 3], BindErro
 
 /// Tells gRPC health, and the log, whether the keys are there.
 async fn watch_readiness(
-    verifier: Arc<Verifier>,
+    live: Arc<Live>,
     health: Option<HealthReporter>,
     draining: CancellationToken,
 ) {
     let mut told = None;
     let watch = async {
         loop {
-            let ready = verifier.is_ready();
+            let ready = live.verifier().is_ready();
             if told != Some(ready) {
                 told = Some(ready);
                 if ready {
@@ -363,9 +340,4 @@ async fn watch_readiness(
         }
     };
     draining.run_until_cancelled(watch).await;
-}
-
-/// What each rule is called in metrics and logs.
-fn rule_labels(rules: &RuleSet) -> Vec<Arc<str>> {
-    rules.iter().map(|(_, rule)| rule.label().into()).collect()
 }

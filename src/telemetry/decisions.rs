@@ -1,7 +1,7 @@
 //! The count of decisions by door, rule, verdict and reason, without a lock on the way.
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -14,6 +14,11 @@ use crate::domain::reason::{DenyReason, OutageReason};
 
 /// The rule label of a decision that was reached without a rule.
 const NO_RULE: &str = "-";
+
+/// How many rule labels keep their counters over reloads: twice what a file of ten thousand rules has,
+/// so that replacing every name once loses nothing, and a generator that names rules anew
+/// with each reload has a bound.
+const MAX_LABELS: usize = 20_000;
 
 /// One allow, every denial, every outage.
 const OUTCOMES: usize = 1 + DenyReason::ALL.len() + OutageReason::ALL.len();
@@ -41,20 +46,36 @@ pub struct DecisionCounts {
 ///
 /// A counter's series exists once its first decision was made: the file may hold ten thousand
 /// rules, and nobody wants two million zeros. Only configured names and closed lists make series,
-/// so a caller cannot add any.
+/// so a caller cannot add any. A label keeps its counters over reloads, also while no rule has it;
+/// beyond [`MAX_LABELS`], those that no rule has are dropped.
 #[derive(Debug)]
 pub(super) struct DecisionTable {
-    family: Family<DecisionLabels, Counter>,
-    /// Each label once; the first is [`NO_RULE`].
+    process: Arc<ProcessCounters>,
+    /// Each label of this configuration once; the first is [`NO_RULE`].
     labels: Vec<Arc<str>>,
     /// Each rule's label, as an index into `labels`.
     places: Vec<usize>,
     /// Each label's counters.
-    counters: Vec<OnceLock<RuleCounters>>,
+    counters: Vec<Arc<LabelCounters>>,
 }
 
-/// One rule's counters, by door and outcome.
-type RuleCounters = Box<[OnceLock<Counter>]>;
+/// Every configuration's counters.
+#[derive(Debug, Default)]
+struct ProcessCounters {
+    family: Family<DecisionLabels, Counter>,
+    /// Touched by reloads and scrapes; decisions find their counters by index.
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    labels: HashMap<Arc<str>, Arc<LabelCounters>>,
+    /// What was counted under labels that were dropped since.
+    dropped: DecisionCounts,
+}
+
+/// One label's counters, by door and outcome.
+type LabelCounters = OnceLock<Box<[OnceLock<Counter>]>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct DecisionLabels {
@@ -115,6 +136,15 @@ impl Outcome {
 impl DecisionTable {
     /// A table for rules with these labels, in the order written; rules of one label share counters.
     pub(super) fn new(rules: &[Arc<str>]) -> Self {
+        Self::with(Arc::default(), rules)
+    }
+
+    /// A table for the rules of another configuration.
+    pub(super) fn of_configuration(&self, rules: &[Arc<str>]) -> Self {
+        Self::with(Arc::clone(&self.process), rules)
+    }
+
+    fn with(process: Arc<ProcessCounters>, rules: &[Arc<str>]) -> Self {
         let mut labels: Vec<Arc<str>> = vec![NO_RULE.into()];
         let mut known = HashMap::from([(Arc::from(NO_RULE), 0)]);
         let places = rules
@@ -127,8 +157,8 @@ impl DecisionTable {
             })
             .collect();
         Self {
-            family: Family::default(),
-            counters: labels.iter().map(|_| OnceLock::new()).collect(),
+            counters: process.counters(&labels),
+            process,
             labels,
             places,
         }
@@ -136,7 +166,7 @@ impl DecisionTable {
 
     /// What the registry encodes.
     pub(super) fn family(&self) -> Family<DecisionLabels, Counter> {
-        self.family.clone()
+        self.process.family.clone()
     }
 
     /// The label of the rule that decided; `None` where none did.
@@ -158,29 +188,19 @@ impl DecisionTable {
         if let Some(counter) = counters.get(door.index() * OUTCOMES + outcome.index()) {
             counter
                 .get_or_init(|| {
-                    self.family.get_or_create_owned(&DecisionLabels {
-                        door: door.name(),
-                        rule: RuleLabel(Arc::clone(label)),
-                        decision: outcome.verdict(),
-                        reason: outcome.reason(),
-                    })
+                    let labels = DecisionLabels::new(door, label, outcome);
+                    self.process.family.get_or_create_owned(&labels)
                 })
                 .inc();
         }
     }
 
-    /// The sums over doors, rules and reasons.
+    /// The sums over doors, rules and reasons, of every configuration.
     pub(super) fn counts(&self) -> DecisionCounts {
-        let mut counts = DecisionCounts::default();
-        for counters in self.counters.iter().filter_map(OnceLock::get) {
-            for (counter, outcome) in counters.iter().zip(Outcome::all().cycle()) {
-                let sum = match outcome {
-                    Outcome::Allow => &mut counts.allow,
-                    Outcome::Deny(_) => &mut counts.deny,
-                    Outcome::Unavailable(_) => &mut counts.unavailable,
-                };
-                *sum += counter.get().map_or(0, Counter::get);
-            }
+        let known = self.process.known();
+        let mut counts = known.dropped;
+        for counters in known.labels.values() {
+            counts.add(counters);
         }
         counts
     }
@@ -189,6 +209,75 @@ impl DecisionTable {
         rule.and_then(|RuleId(id)| self.places.get(usize::try_from(id).ok()?))
             .copied()
             .unwrap_or(0)
+    }
+}
+
+impl ProcessCounters {
+    /// A panic elsewhere leaves counters as good as they were.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The counters of these labels, which are in force from now on.
+    fn counters(&self, labels: &[Arc<str>]) -> Vec<Arc<LabelCounters>> {
+        let mut known = self.known();
+        let counters = labels
+            .iter()
+            .map(|label| Arc::clone(known.labels.entry(Arc::clone(label)).or_default()))
+            .collect();
+        if known.labels.len() > MAX_LABELS {
+            let kept: HashSet<&Arc<str>> = labels.iter().collect();
+            let Known { labels, dropped } = &mut *known;
+            labels.retain(|label, counters| {
+                let keep = kept.contains(label);
+                if !keep {
+                    dropped.add(counters);
+                    self.forget(label, counters);
+                }
+                keep
+            });
+        }
+        counters
+    }
+
+    /// Takes a label's series from the registry.
+    fn forget(&self, label: &Arc<str>, counters: &LabelCounters) {
+        let series = Door::ALL
+            .into_iter()
+            .flat_map(|door| Outcome::all().map(move |outcome| (door, outcome)));
+        let counters = counters.get().into_iter().flatten();
+        for (_, (door, outcome)) in counters
+            .zip(series)
+            .filter(|(slot, _)| slot.get().is_some())
+        {
+            self.family
+                .remove(&DecisionLabels::new(door, label, outcome));
+        }
+    }
+}
+
+impl DecisionLabels {
+    fn new(door: Door, rule: &Arc<str>, outcome: Outcome) -> Self {
+        Self {
+            door: door.name(),
+            rule: RuleLabel(Arc::clone(rule)),
+            decision: outcome.verdict(),
+            reason: outcome.reason(),
+        }
+    }
+}
+
+impl DecisionCounts {
+    fn add(&mut self, counters: &LabelCounters) {
+        let counters = counters.get().into_iter().flatten();
+        for (counter, outcome) in counters.zip(Outcome::all().cycle()) {
+            let sum = match outcome {
+                Outcome::Allow => &mut self.allow,
+                Outcome::Deny(_) => &mut self.deny,
+                Outcome::Unavailable(_) => &mut self.unavailable,
+            };
+            *sum += counter.get().map_or(0, Counter::get);
+        }
     }
 }
 
@@ -234,19 +323,57 @@ mod tests {
             }
         );
         let series = |door, rule: &str, outcome: Outcome| {
-            table
-                .family
-                .get(&DecisionLabels {
-                    door,
-                    rule: RuleLabel(rule.into()),
-                    decision: outcome.verdict(),
-                    reason: outcome.reason(),
-                })
-                .map(|counter| counter.get())
+            let labels = DecisionLabels::new(door, &rule.into(), outcome);
+            table.family().get(&labels).map(|counter| counter.get())
         };
-        assert_eq!(series("envoy_grpc", "admin", Outcome::Allow), Some(2));
-        assert_eq!(series("forward_auth", "open", expired), Some(1));
-        assert_eq!(series("forward_auth", "admin", expired), None);
+        assert_eq!(series(Door::EnvoyGrpc, "admin", Outcome::Allow), Some(2));
+        assert_eq!(series(Door::ForwardAuth, "open", expired), Some(1));
+        assert_eq!(series(Door::ForwardAuth, "admin", expired), None);
+    }
+
+    #[test]
+    fn counters_go_on_over_reloads_under_their_labels() {
+        let first = DecisionTable::new(&["a".into(), "b".into()]);
+        let second = first.of_configuration(&["b".into(), "c".into()]);
+        // A request that began under the first configuration ends under the second.
+        first.count(Door::ExtAuthz, Some(RuleId(1)), Outcome::Allow);
+        second.count(Door::ExtAuthz, Some(RuleId(0)), Outcome::Allow);
+        first.count(Door::ExtAuthz, Some(RuleId(0)), Outcome::Allow);
+        let series = |rule: &str| {
+            let labels = DecisionLabels::new(Door::ExtAuthz, &rule.into(), Outcome::Allow);
+            second.family().get(&labels).map(|counter| counter.get())
+        };
+        assert_eq!(
+            (series("a"), series("b"), series("c")),
+            (Some(1), Some(2), None)
+        );
+        assert_eq!(second.counts().allow, 3);
+        assert_eq!(first.counts(), second.counts());
+    }
+
+    #[test]
+    fn labels_that_are_always_new_have_a_bound_and_their_sum_stays() {
+        let names = |generation: usize| -> Vec<Arc<str>> {
+            let half = MAX_LABELS / 2;
+            (0..half)
+                .map(|rule| format!("{generation}-{rule}").into())
+                .collect()
+        };
+        let mut table = DecisionTable::new(&names(0));
+        for generation in 1..5 {
+            table.count(Door::ExtAuthz, Some(RuleId(7)), Outcome::Allow);
+            table.count(Door::ExtAuthz, None, Outcome::Allow);
+            table = table.of_configuration(&names(generation));
+            assert!(table.process.known().labels.len() <= MAX_LABELS);
+        }
+        assert_eq!(table.counts().allow, 8);
+        let none = DecisionLabels::new(Door::ExtAuthz, &NO_RULE.into(), Outcome::Allow);
+        assert_eq!(
+            table.family().get(&none).map(|counter| counter.get()),
+            Some(4)
+        );
+        let old = DecisionLabels::new(Door::ExtAuthz, &"0-7".into(), Outcome::Allow);
+        assert!(table.family().get(&old).is_none());
     }
 
     #[test]

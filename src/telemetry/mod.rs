@@ -9,6 +9,7 @@ mod latency;
 mod line;
 pub mod process;
 mod queue;
+mod reloads;
 mod scrape;
 pub mod settings;
 
@@ -27,6 +28,7 @@ use latency::Latencies;
 use line::Line;
 pub use line::timestamp;
 pub use queue::{LogQueue, LogThreadError};
+pub use reloads::ReloadCounts;
 pub use scrape::ListenerMetrics;
 use scrape::Scrape;
 use settings::DecisionLog;
@@ -46,14 +48,14 @@ pub enum Door {
     ForwardAuth,
 }
 
-/// Records decisions.
+/// Records decisions: the log and the counters are the process's, the rules' names one configuration's.
 #[derive(Debug)]
 pub struct Telemetry {
     log: LogQueue,
     decisions: DecisionLog,
     table: DecisionTable,
     latencies: Latencies,
-    scrape: Scrape,
+    scrape: Arc<Scrape>,
     started: Instant,
 }
 
@@ -92,12 +94,28 @@ impl Telemetry {
         let table = DecisionTable::new(rules);
         let latencies = Latencies::default();
         Self {
-            scrape: Scrape::new(&table, &latencies),
+            scrape: Arc::new(Scrape::new(&table, &latencies)),
             log,
             decisions,
             table,
             latencies,
             started: Instant::now(),
+        }
+    }
+
+    /// The same log and counters for the rules of another configuration.
+    ///
+    /// A decision is recorded by the names of the configuration that made it, also while the next is in
+    /// force already. What was counted under a label goes on under it.
+    #[must_use]
+    pub fn of_configuration(&self, decisions: DecisionLog, rules: &[Arc<str>]) -> Self {
+        Self {
+            log: self.log.clone(),
+            decisions,
+            table: self.table.of_configuration(rules),
+            latencies: self.latencies.clone(),
+            scrape: Arc::clone(&self.scrape),
+            started: self.started,
         }
     }
 

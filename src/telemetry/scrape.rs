@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use super::decisions::DecisionTable;
 use super::latency::Latencies;
+use super::reloads::Reloads;
 use super::{Telemetry, process};
 use crate::verify::{IssuerStatus, KeyState};
 
@@ -24,6 +25,7 @@ type ListenerLabel = [(&'static str, &'static str); 1];
 #[derive(Debug)]
 pub(super) struct Scrape {
     registry: Registry,
+    reloads: Reloads,
     open: Family<ListenerLabel, Gauge>,
     accepted: Family<ListenerLabel, Counter>,
     errors: Family<ListenerLabel, Counter>,
@@ -89,8 +91,10 @@ impl Scrape {
             "Connections that were closed because their peer was too slow",
             timed_out.clone(),
         );
+        let reloads = Reloads::new(&mut registry);
         Self {
             registry,
+            reloads,
             open,
             accepted,
             errors,
@@ -100,6 +104,11 @@ impl Scrape {
 }
 
 impl Telemetry {
+    /// The series about the configuration.
+    pub(super) fn reloads(&self) -> &Reloads {
+        &self.scrape.reloads
+    }
+
     /// The series of the listener of this name.
     #[must_use]
     pub fn listener(&self, name: &'static str) -> ListenerMetrics {

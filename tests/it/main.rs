@@ -19,6 +19,8 @@ mod readme;
 #[cfg(test)]
 mod reasons;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(
     dead_code,

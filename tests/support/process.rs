@@ -111,12 +111,7 @@ impl Process {
             return;
         }
         // A master process that is killed outright leaves its workers behind, so SIGTERM comes first.
-        // The shell's own `kill`: minimal systems have no program of that name.
-        let _ = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\""])
-            .arg(self.child.id().to_string())
-            .stderr(Stdio::null())
-            .status();
+        self.signal("TERM");
         let asked = Instant::now();
         while asked.elapsed() < STOP_LIMIT {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
@@ -126,6 +121,16 @@ impl Process {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Sends the process a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        // The shell's own `kill`: minimal systems have no program of that name.
+        let _ = Command::new("sh")
+            .args(["-c", "kill -\"$0\" \"$1\"", name])
+            .arg(self.child.id().to_string())
+            .stderr(Stdio::null())
+            .status();
     }
 
     fn not_ready(&self, what: &str) -> NotReady {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -23,7 +24,7 @@ pub(crate) struct Gatefort {
     /// The port of its admin listener.
     pub(crate) admin: u16,
     process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Gatefort {
@@ -34,10 +35,7 @@ impl Gatefort {
         for _ in 0..ATTEMPTS {
             let folder = gateway::folder();
             let [grpc, http, admin] = gateway::free_ports();
-            let text = configuration
-                .replace("@GRPC@", &format!("127.0.0.1:{grpc}"))
-                .replace("@HTTP@", &format!("127.0.0.1:{http}"))
-                .replace("@ADMIN@", &format!("127.0.0.1:{admin}"));
+            let text = placed(configuration, [grpc, http, admin]);
             fs::write(folder.path().join("gatefort.yaml"), text)
                 .expect("the folder can be written");
             let mut command = Command::new(env!("CARGO_BIN_EXE_gatefort"));
@@ -55,7 +53,7 @@ impl Gatefort {
                         http,
                         admin,
                         process,
-                        _folder: folder,
+                        folder,
                     };
                 }
                 Err(error) => failure = error.to_string(),
@@ -73,6 +71,28 @@ impl Gatefort {
         }
     }
 
+    /// The folder that its configuration stands in, as `gatefort.yaml`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A configuration like that of [`Self::start`], for the listeners that this server has.
+    pub(crate) fn placed(&self, configuration: &str) -> String {
+        placed(configuration, [self.grpc, self.http, self.admin])
+    }
+
+    /// Replaces its configuration file in one step.
+    pub(crate) fn replace_configuration(&self, configuration: &str) {
+        let new = self.folder().join("gatefort.yaml.new");
+        fs::write(&new, self.placed(configuration)).expect("the folder can be written");
+        fs::rename(new, self.folder().join("gatefort.yaml")).expect("a file can be renamed");
+    }
+
+    /// Sends it SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.process.signal("HUP");
+    }
+
     /// What it has logged so far.
     pub(crate) fn output(&self) -> String {
         self.process.output()
@@ -88,4 +108,11 @@ impl Gatefort {
         self.process.stop();
         self.process.output()
     }
+}
+
+fn placed(configuration: &str, [grpc, http, admin]: [u16; 3]) -> String {
+    configuration
+        .replace("@GRPC@", &format!("127.0.0.1:{grpc}"))
+        .replace("@HTTP@", &format!("127.0.0.1:{http}"))
+        .replace("@ADMIN@", &format!("127.0.0.1:{admin}"))
 }

@@ -37,6 +37,7 @@ pub(in crate::gateway) async fn check(
     request: Request,
 ) -> Response {
     let started = Instant::now();
+    let doors = doors.now();
     let answer = catch_panic(decide(&doors, request, started)).await;
     respond(answer.unwrap_or_else(|| {
         doors.record_panic(Door::EnvoyGrpc, started);

@@ -103,6 +103,14 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the file, or that it cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        Self::parse(&Self::text(path)?, path, &Environment::Process)
+    }
+
+    /// The text of a file, for [`Self::parse`].
+    ///
+    /// # Errors
+    /// It cannot be read, or is no text.
+    pub fn text(path: &Path) -> Result<String, ConfigErrors> {
         let name = path.display().to_string();
         let unread = |fault| {
             let whole = Source::new(&name, String::new()).whole("");
@@ -117,8 +125,7 @@ impl Config {
                 }
             })
         })?;
-        let text = String::from_utf8(bytes).map_err(|_| unread(Fault::FileNotUtf8))?;
-        Written::parse(text, path, &Environment::Process).try_into()
+        String::from_utf8(bytes).map_err(|_| unread(Fault::FileNotUtf8))
     }
 
     /// Reads a text; `path` is what messages call it, and where relative paths within it start.

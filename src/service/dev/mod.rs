@@ -18,7 +18,8 @@ use super::cli::DevArguments;
 use super::config::{Config, ConfigErrors, Environment};
 use super::drain::Shutdown;
 use super::listen::BindError;
-use super::serve::{ConfigOrigin, RunError, StartError, build};
+use super::live::ConfigOrigin;
+use super::serve::{RunError, StartError, build};
 use crate::telemetry::LogQueue;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel, LogSettings};
 use crate::verify::clock::{Clock, SystemClock};
@@ -104,7 +105,7 @@ pub(super) async fn run(
     let serving = tokio::spawn(issuer.serve(end));
     let bound = build(config, ConfigOrigin::default(), log).await?;
     let places = asked.bound(bound.addresses());
-    let verifier = std::sync::Arc::clone(bound.verifier());
+    let verifier = bound.verifier();
     let running = async { Ok(bound.run(shutdown.clone()).await?) };
     let told = async {
         // Whoever pastes the first line should not be too early for the keys.

@@ -1,0 +1,245 @@
+//! What is in force: the doors, and what `/status` says about their configuration.
+//!
+//! Knows how one configuration follows another; refuses to know where they come from and when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::config::{Config, Warning};
+use crate::authorizer::Authorizer;
+use crate::domain::policy::RuleSet;
+use crate::gateway::{DoorState, LiveDoors};
+use crate::telemetry::{LogQueue, ReloadCounts, Telemetry, timestamp};
+use crate::verify::clock::{Clock, SystemClock};
+use crate::verify::settings::IssuerSettings;
+use crate::verify::{StartError, Verifier};
+
+/// Where a configuration comes from, as `/status` shows it.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigOrigin {
+    /// The file, if it is one.
+    pub file: Option<String>,
+    /// SHA-256 of its text, in hex.
+    pub sha256: Option<String>,
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(super) struct Live {
+    doors: Arc<LiveDoors>,
+    config: ArcSwap<ConfigStatus>,
+}
+
+/// The configuration in force, and how its file fares.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ConfigStatus {
+    /// Where it was read; absent for the built-in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
+    /// SHA-256 of its text, in hex: two processes with the same one run the same rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sha256: Option<String>,
+    /// 1 at start, one more with each that comes into force.
+    pub(super) version: u64,
+    /// Since when it is in force (RFC 3339).
+    pub(super) applied_at: String,
+    /// How many rules it has.
+    pub(super) rules: usize,
+    /// What is legal in it but dangerous.
+    pub(super) warnings: Vec<String>,
+    /// Its settings that are not in force before a restart.
+    pub(super) needs_restart: Vec<&'static str>,
+    /// How reloads went, since start.
+    pub(super) reloads: ReloadCounts,
+    /// Why the file as it is now is not in force; absent when it is.
+    pub(super) last_error: Option<Refused>,
+    /// How long requests under way may take to finish at shutdown.
+    #[serde(skip)]
+    pub(super) drain_timeout: Duration,
+}
+
+/// Why the file is not in force.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Refused {
+    /// Since when no file could be taken (RFC 3339).
+    pub(super) since: String,
+    /// What is wrong with it now: the first lines.
+    pub(super) message: String,
+}
+
+/// A configuration that is ready to be in force, its new issuers being asked for their keys.
+#[derive(Debug)]
+pub(super) struct Next {
+    state: DoorState,
+    config: ConfigStatus,
+}
+
+impl Live {
+    /// The first configuration, in force at once.
+    ///
+    /// # Errors
+    /// An issuer's settings cannot be used.
+    pub(super) fn start(
+        config: Config,
+        origin: ConfigOrigin,
+        log: LogQueue,
+        stop: &CancellationToken,
+    ) -> Result<Self, StartError> {
+        let labels = rule_labels(&config.rules);
+        let telemetry = Telemetry::new(log, config.log.decisions, &labels);
+        telemetry.config_started(origin.sha256.as_deref());
+        warn(&config.warnings);
+        let status = ConfigStatus {
+            file: origin.file,
+            sha256: origin.sha256,
+            version: 1,
+            applied_at: timestamp(),
+            rules: labels.len(),
+            warnings: config.warnings.iter().map(ToString::to_string).collect(),
+            needs_restart: Vec::new(),
+            reloads: telemetry.reload_counts(),
+            last_error: None,
+            drain_timeout: config.drain_timeout,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let state = door_state(config, telemetry, Arc::clone(&clock), |issuers, size| {
+            Verifier::start(issuers, size, clock, stop)
+        })?;
+        Ok(Self {
+            doors: Arc::new(LiveDoors::new(state)),
+            config: ArcSwap::from_pointee(status),
+        })
+    }
+
+    /// Makes the successor of what is in force, which it shares unchanged issuers' keys with.
+    /// Reads the files of TLS settings; needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// An issuer's settings cannot be used; nothing has changed then.
+    pub(super) fn prepare(
+        &self,
+        config: Config,
+        sha256: String,
+        needs_restart: Vec<&'static str>,
+    ) -> Result<Next, StartError> {
+        let before = self.doors.state();
+        let labels = rule_labels(&config.rules);
+        let telemetry = before
+            .telemetry
+            .of_configuration(config.log.decisions, &labels);
+        let current = self.config();
+        let status = ConfigStatus {
+            file: current.file.clone(),
+            sha256: Some(sha256),
+            version: current.version + 1,
+            // Said again when it comes into force.
+            applied_at: current.applied_at.clone(),
+            rules: labels.len(),
+            warnings: config.warnings.iter().map(ToString::to_string).collect(),
+            needs_restart,
+            reloads: current.reloads,
+            last_error: None,
+            drain_timeout: config.drain_timeout,
+        };
+        warn(&config.warnings);
+        let clock = Arc::clone(&before.authorizer.clock);
+        let state = door_state(config, telemetry, clock, |issuers, size| {
+            before.authorizer.verifier.reload(issuers, size)
+        })?;
+        Ok(Next {
+            state,
+            config: status,
+        })
+    }
+
+    /// Puts the next configuration in force; who reads of it in `/status` is answered by it.
+    pub(super) fn apply(&self, next: Next) -> Arc<ConfigStatus> {
+        let Next { state, mut config } = next;
+        let telemetry = Arc::clone(&state.telemetry);
+        self.doors.replace(state);
+        telemetry.config_reloaded(config.sha256.as_deref().unwrap_or_default());
+        config.applied_at = timestamp();
+        config.reloads = telemetry.reload_counts();
+        let config = Arc::new(config);
+        self.config.store(Arc::clone(&config));
+        config
+    }
+
+    /// Keeps what is in force, and says why.
+    pub(super) fn refuse(&self, message: String) {
+        let telemetry = self.telemetry();
+        telemetry.config_refused();
+        let mut config = ConfigStatus::clone(&self.config.load());
+        config.reloads = telemetry.reload_counts();
+        let since = config.last_error.map(|earlier| earlier.since);
+        config.last_error = Some(Refused {
+            since: since.unwrap_or_else(timestamp),
+            message,
+        });
+        self.config.store(Arc::new(config));
+    }
+
+    /// The doors, for the listeners.
+    pub(super) const fn doors(&self) -> &Arc<LiveDoors> {
+        &self.doors
+    }
+
+    /// Who checks tokens now.
+    pub(super) fn verifier(&self) -> Arc<Verifier> {
+        self.doors.state().authorizer.verifier.clone()
+    }
+
+    /// The process's log and counters, by the names of the rules in force.
+    pub(super) fn telemetry(&self) -> Arc<Telemetry> {
+        self.doors.state().telemetry
+    }
+
+    /// What `/status` says.
+    pub(super) fn config(&self) -> Arc<ConfigStatus> {
+        self.config.load_full()
+    }
+}
+
+impl Next {
+    /// Who will check tokens.
+    pub(super) fn verifier(&self) -> &Arc<Verifier> {
+        &self.state.authorizer.verifier
+    }
+}
+
+/// What the doors need, of one configuration.
+fn door_state(
+    config: Config,
+    telemetry: Telemetry,
+    clock: Arc<dyn Clock>,
+    verifier: impl FnOnce(Vec<IssuerSettings>, usize) -> Result<Verifier, StartError>,
+) -> Result<DoorState, StartError> {
+    let verifier = verifier(config.issuers, config.max_token_size)?;
+    Ok(DoorState {
+        authorizer: Arc::new(Authorizer {
+            rules: config.rules,
+            token_sources: config.token_sources,
+            identity: config.identity,
+            verifier: Arc::new(verifier.with_cache(config.cache_bytes)?),
+            deadline: config.deadline,
+            clock,
+        }),
+        telemetry: Arc::new(telemetry),
+        answers: Arc::new(config.answers),
+    })
+}
+
+/// What each rule is called in metrics and logs.
+fn rule_labels(rules: &RuleSet) -> Vec<Arc<str>> {
+    rules.iter().map(|(_, rule)| rule.label().into()).collect()
+}
+
+fn warn(warnings: &[Warning]) {
+    for warning in warnings {
+        tracing::warn!(%warning, "configuration");
+    }
+}
