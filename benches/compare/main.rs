@@ -1,0 +1,152 @@
+//! Gatefort beside servers that do nothing, as whole processes under the same questions.
+//!
+//! ```text
+//! cargo bench --bench compare                 the whole table, some minutes; writes benches/RESULTS.md
+//! cargo bench --bench compare -- --quick      every case once, briefly: figures that mean little
+//! cargo bench --bench compare -- --gateways   and through Envoy, nginx and Traefik, as tests/run installs them
+//! cargo test --bench compare                  the same with the test build: do all answers still come out right?
+//! ```
+//!
+//! What counts is the processor time of the server's process, user and system, as the operating system tells it,
+//! divided by the number of decisions. Servers take turns (A B C A B C ...), so that what else the machine does
+//! meets all alike; the median of the rounds is reported, as a ratio to a server of the same run. Gatefort
+//! runs with its defaults: every decision is logged, into a pipe that this program reads, and counted.
+//!
+//! Every answer is looked at: an Allow must say the token's identity, a Deny must be one. The load is closed,
+//! sixteen questions under way at once (over gRPC on two connections), but where latency is measured: there it is open.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measuring program: what fails ends it, and it talks to a person"
+)]
+
+mod ask;
+mod cases;
+mod crypto;
+mod gateways;
+mod latency;
+mod load;
+mod measure;
+mod noop;
+mod plot;
+mod report;
+mod scene;
+mod server;
+#[path = "../../tests/support/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests, which use more of it"
+)]
+mod support;
+mod system;
+
+use std::error::Error;
+use std::fs;
+
+use noop::NoOp;
+use report::{Begun, Report};
+use scene::Scene;
+use support::tokens;
+
+/// A result of this program.
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// How much of everything.
+#[derive(Debug)]
+pub(crate) struct Scale {
+    /// Rounds of every comparison.
+    rounds: usize,
+    /// Questions in a round.
+    count: usize,
+    /// Questions in a round where each is asked once only.
+    cold: usize,
+    /// Verifications that the crypto library is measured by.
+    verifications: u32,
+    /// Live tokens.
+    tokens: usize,
+    /// Issuers.
+    issuers: usize,
+    /// Random tokens.
+    random: usize,
+    /// Length of an open loop.
+    open_seconds: f64,
+    /// Rounds of the open loop.
+    open_rounds: usize,
+}
+
+/// Some minutes on two cores, most of it spent by the load maker.
+const FULL: Scale = Scale {
+    rounds: 5,
+    count: 20_000,
+    cold: 4_000,
+    verifications: 5_000,
+    tokens: 100_000,
+    issuers: 1_000,
+    random: 200_000,
+    open_seconds: 5.0,
+    open_rounds: 3,
+};
+
+/// Some seconds, even without optimisation.
+const QUICK: Scale = Scale {
+    rounds: 2,
+    count: 200,
+    cold: 50,
+    verifications: 20,
+    tokens: 300,
+    issuers: 20,
+    random: 400,
+    // Long enough for a refresh that is due every second.
+    open_seconds: 1.5,
+    open_rounds: 1,
+};
+
+fn main() -> Outcome {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let [server::SERVE, name] = words.as_slice() {
+        return noop::serve(NoOp::named(name).ok_or("no such server")?);
+    }
+    let binary = cases::profile(server::gatefort_binary());
+    // Cargo says `--bench` where figures are wanted.
+    if words.contains(&"--bench") && !words.contains(&"--quick") {
+        let begun = Begun::now(binary);
+        let (mut report, plot) = compare(&FULL)?;
+        if words.contains(&"--gateways") {
+            gateways::compare(&Scene::new(), &FULL, &mut report);
+        }
+        report.print();
+        fs::write(report::folder().join("latency.svg"), plot)?;
+        report.write(&begun)
+    } else {
+        let (mut report, _) = compare(&QUICK)?;
+        if words.contains(&"--gateways") {
+            gateways::compare(&Scene::new(), &QUICK, &mut report);
+        }
+        report.print();
+        println!("\nevery answer was right; the figures of a short run say little");
+        Ok(())
+    }
+}
+
+/// Every case in turn; the table and the plot.
+fn compare(scale: &Scale) -> Outcome<(Report, String)> {
+    let scene = Scene::new();
+    let mut report = Report::default();
+    cases::grpc_warm(&scene, scale, &mut report);
+    cases::http_warm(&scene, scale, &mut report);
+    cases::cold(&scene, scale, &mut report);
+    cases::denied(&scene, scale, &mut report);
+    cases::large_configurations(&scene, scale, &mut report);
+    cases::many_tokens(&scene, scale, &mut report);
+    let series = latency::open_loop(&scene, scale, &mut report)?;
+    cases::footprint(&scene, scale, &mut report);
+    let plot = plot::svg(&series, "Latency in an open loop at half of the peak");
+    Ok((report, plot))
+}
