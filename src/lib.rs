@@ -32,7 +32,7 @@
 //! | floor | what it holds | what it refuses to know |
 //! |---|---|---|
 //! | [`domain`] | request, token, claims, keys, rules, identity, reasons | I/O, clocks, protocols |
-//! | [`verify`] | the same questions with I/O: issuers and their key caches | rules, gateways |
+//! | [`verify`] | the same questions with I/O: issuers and their key caches, revocations | rules, gateways |
 //! | [`authorizer`] | the heart: request in, verdict out | wires |
 //! | [`telemetry`] | the decision log and the metrics | what a wire looks like |
 //! | [`gateway`] | the doors: `read` and `write` for each wire | sockets, configuration files |
@@ -67,6 +67,9 @@
 //!     (`tests/it/cases.rs`: `no_unknown_path_is_answered_with_success`)
 //! 12. Nothing is configured by a query parameter; each endpoint fixes where the original request
 //!     is read from. (`tests/support/cases.rs`: `query_cannot_choose_a_policy`, `spoof_forwarded_uri`)
+//! 13. A revocation that was acknowledged is in force for the next decision, and over a crash.
+//!     (`tests/it/revocations.rs`: `the_next_request_after_the_answer_is_refused`,
+//!     `a_crash_loses_nothing_that_was_acknowledged`)
 
 pub mod authorizer;
 pub mod domain;

@@ -14,3 +14,4 @@ pub mod keys;
 pub mod policy;
 pub mod reason;
 pub mod request;
+pub mod revocation;

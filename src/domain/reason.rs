@@ -106,6 +106,8 @@ reasons! {
         TokenInactive => "token_inactive",
         /// The issuer's introspection answer is about another token: its `sub`, `iss` or `exp` differs.
         IntrospectionMismatch => "introspection_mismatch",
+        /// The token verifies, and was revoked.
+        TokenRevoked => "token_revoked",
 
         /// No rule matches the request.
         RuleNone => "rule_none",
@@ -185,7 +187,8 @@ impl DenyReason {
             | Self::AudienceMismatch
             | Self::SenderConstrained
             | Self::TokenInactive
-            | Self::IntrospectionMismatch => DenyKind::InvalidToken,
+            | Self::IntrospectionMismatch
+            | Self::TokenRevoked => DenyKind::InvalidToken,
             Self::RuleNone
             | Self::RolesMissing
             | Self::ScopesMissing

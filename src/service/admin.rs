@@ -1,4 +1,5 @@
-//! The admin listener's pages: health, readiness, metrics, status. They show, and change nothing.
+//! The admin listener's pages: health, readiness, metrics, status. They show, and change nothing;
+//! what changes something is a router of its own, `revoke`.
 //!
 //! No token, claim or secret is within reach here; who may read these pages is a matter of where
 //! the listener is bound.
@@ -20,7 +21,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::live::{ConfigStatus, Live};
+use super::revoke::RevocationPages;
 use crate::telemetry::DecisionCounts;
+use crate::verify::revocations::RevocationStatus;
 use crate::verify::{IssuerStatus, KeyState};
 
 /// What the pages show.
@@ -54,6 +57,7 @@ struct Status<'a> {
     decisions: DecisionCounts,
     dropped_log_lines: u64,
     issuers: Vec<IssuerStatus>,
+    revocations: RevocationStatus,
 }
 
 /// What `/` says until there is more to see.
@@ -68,8 +72,8 @@ const INDEX: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"ut
 /// What Prometheus asks for; older versions read it as well.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The admin listener's routes; GET and HEAD only, all else is 404 or 405.
-pub(super) fn router(state: AdminState) -> Router {
+/// The admin listener's routes: GET and HEAD only, all else is 404 or 405, and what revokes if that is configured.
+pub(super) fn router(state: AdminState, revoking: Option<RevocationPages>) -> Router {
     Router::new()
         .route("/", get(|| async { Html(INDEX) }))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -78,6 +82,7 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/status", get(status))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .with_state(Arc::new(state))
+        .merge(revoking.map_or_else(Router::new, RevocationPages::router))
         .layer(map_response(secured))
 }
 
@@ -93,7 +98,11 @@ async fn readyz(State(state): State<Arc<AdminState>>) -> Response {
 
 async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
     let issuers = state.live.verifier().status();
-    match state.live.telemetry().metrics(issuers) {
+    let metrics = state
+        .live
+        .telemetry()
+        .metrics(issuers, state.live.revocations());
+    match metrics {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(std::fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -112,6 +121,7 @@ async fn status(State(state): State<Arc<AdminState>>) -> Response {
         decisions: telemetry.counts(),
         dropped_log_lines: telemetry.dropped_lines(),
         issuers: state.live.verifier().status(),
+        revocations: state.live.revocations(),
     })
     .into_response()
 }
@@ -189,7 +199,8 @@ mod tests {
                 file: Some("gatefort.yaml".to_owned()),
                 sha256: Some("00ff".to_owned()),
             };
-            let live = Live::start(config, origin, LogQueue::discard(), &stop).unwrap();
+            let live = Live::start(config, origin, LogQueue::discard(), Arc::default(), &stop);
+            let live = live.unwrap();
             live.telemetry().record(
                 Door::ExtAuthz,
                 None,
@@ -198,11 +209,12 @@ mod tests {
                 Duration::ZERO,
             );
             let drain = CancellationToken::new();
-            let router = router(AdminState {
+            let state = AdminState {
                 live: Arc::new(live),
                 drain: drain.clone(),
                 listeners: BTreeMap::from([("admin", "127.0.0.1:9193".to_owned())]),
-            });
+            };
+            let router = router(state, None);
             Self {
                 router,
                 drain,
@@ -297,7 +309,16 @@ mod tests {
                 assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED, "{path}");
             }
         }
-        for path in ["/nothing", "/healthz/", "//", "/metrics/x", "/auth-request"] {
+        for path in [
+            "/nothing",
+            "/healthz/",
+            "//",
+            "/metrics/x",
+            "/auth-request",
+            "/revocations",
+            "/revocations/events",
+            "/revocations/backchannel-logout",
+        ] {
             let (code, headers, _) = pages.ask(Method::GET, path).await;
             assert_eq!(code, StatusCode::NOT_FOUND, "{path}");
             assert_eq!(headers[X_FRAME_OPTIONS], "DENY", "{path}");

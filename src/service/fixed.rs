@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::config::{Config, Limits, ListenSettings};
+use super::config::{Config, Limits, ListenSettings, RevocationConfig};
 use crate::telemetry::settings::{LogFormat, LogLevel};
 
 /// The settings that are in force from start to end.
@@ -11,6 +11,8 @@ pub(super) struct Fixed {
     listen: ListenSettings,
     limits: Limits,
     log: (LogFormat, LogLevel),
+    /// The list and its file outlive every configuration; so do the endpoints that fill it.
+    revocation: Option<RevocationConfig>,
     /// From a request's head to its answer. A message may arrive as slowly as a head may, then the
     /// decision has its own time.
     pub(super) request_time: Duration,
@@ -23,6 +25,7 @@ impl Fixed {
             listen: config.listen.clone(),
             limits: config.limits.clone(),
             log: (config.log.format, config.log.level),
+            revocation: config.revocation.clone(),
             request_time: config.limits.header_read_timeout + config.deadline,
         }
     }
@@ -52,6 +55,7 @@ impl Fixed {
             ),
             ("log.format", self.log.0 != new.log.0),
             ("log.level", self.log.1 != new.log.1),
+            ("revocation", self.revocation != new.revocation),
             // A decision's time follows the file, but no longer than connections grant a request.
             ("deadline", config.deadline > self.request_time),
         ];
@@ -99,6 +103,10 @@ mod tests {
             ("log: {format: text}", &["log.format"]),
             ("log: {level: warn, decisions: off}", &["log.level"]),
             ("log: {decisions: denied}", &[]),
+            (
+                "revocation: {secret: 0123456789abcdef0123456789abcdef}",
+                &["revocation"],
+            ),
             ("deadline: 12s", &[]),
             ("deadline: 13s", &["deadline"]),
             ("drain_timeout: 1s", &[]),

@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, Warning};
 use crate::authorizer::Authorizer;
+use crate::domain::claims::UnixTime;
 use crate::domain::policy::RuleSet;
 use crate::gateway::{DoorState, LiveDoors};
 use crate::telemetry::{LogQueue, ReloadCounts, Telemetry, timestamp};
 use crate::verify::clock::{Clock, SystemClock};
+use crate::verify::revocations::{RevocationStatus, Revocations};
 use crate::verify::settings::IssuerSettings;
 use crate::verify::{StartError, Verifier};
 
@@ -79,7 +81,7 @@ pub(super) struct Next {
 }
 
 impl Live {
-    /// The first configuration, in force at once.
+    /// The first configuration, in force at once. The revocations stay with every one that follows.
     ///
     /// # Errors
     /// An issuer's settings cannot be used.
@@ -87,6 +89,7 @@ impl Live {
         config: Config,
         origin: ConfigOrigin,
         log: LogQueue,
+        revocations: Arc<Revocations>,
         stop: &CancellationToken,
     ) -> Result<Self, StartError> {
         let labels = rule_labels(&config.rules);
@@ -107,7 +110,8 @@ impl Live {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let state = door_state(config, telemetry, Arc::clone(&clock), |issuers, size| {
-            Verifier::start(issuers, size, clock, stop)
+            let verifier = Verifier::start(issuers, size, clock, stop)?;
+            Ok(verifier.with_revocations(revocations))
         })?;
         Ok(Self {
             doors: Arc::new(LiveDoors::new(state)),
@@ -191,6 +195,16 @@ impl Live {
     /// Who checks tokens now.
     pub(super) fn verifier(&self) -> Arc<Verifier> {
         self.doors.state().authorizer.verifier.clone()
+    }
+
+    /// What time it is.
+    pub(super) fn now(&self) -> UnixTime {
+        self.doors.state().authorizer.clock.now()
+    }
+
+    /// How the list of revocations is.
+    pub(super) fn revocations(&self) -> RevocationStatus {
+        self.verifier().revocations().status(self.now())
     }
 
     /// The process's log and counters, by the names of the rules in force.

@@ -13,6 +13,7 @@ mod fixed;
 mod listen;
 mod live;
 mod reload;
+mod revoke;
 mod serve;
 
 pub use cli::{Exit, run};

@@ -23,8 +23,11 @@ use super::fixed::Fixed;
 use super::listen::{BindError, BoundAddress, Lifetime, Listener, connection_cap};
 use super::live::{ConfigOrigin, Live};
 use super::reload::Reloads;
+use super::revoke::RevocationPages;
 use crate::gateway::{grpc_router, http_router, report_health};
 use crate::telemetry::{LogQueue, process};
+use crate::verify::clock::{Clock, SystemClock};
+use crate::verify::revocations::{OpenError, Revocations};
 use crate::verify::{self, Verifier};
 
 /// Why the process could not start.
@@ -33,6 +36,9 @@ pub enum StartError {
     /// An issuer's settings cannot be used.
     #[error(transparent)]
     Verifier(#[from] verify::StartError),
+    /// The file of revocations cannot be had: what it holds must be in force before anything is allowed.
+    #[error(transparent)]
+    Revocations(#[from] OpenError),
     /// A listener's address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -117,7 +123,14 @@ pub async fn build(
     let draining = CancellationToken::new();
     let fixed = Fixed::of(&config);
     let (settings, request_time) = (config.limits.clone(), fixed.request_time);
-    let live = Arc::new(Live::start(config, origin, log, &stop_verifier)?);
+    let revocations = match &config.revocation {
+        Some(revocation) => Revocations::open(revocation.list.clone(), SystemClock.now())?,
+        None => Revocations::default(),
+    };
+    let revocation = config.revocation.clone();
+    let revocations = Arc::new(revocations);
+    let live = Live::start(config, origin, log, revocations, &stop_verifier)?;
+    let live = Arc::new(live);
     let limits = ConnectionLimits {
         header_read_timeout: settings.header_read_timeout,
         idle_timeout: settings.idle_timeout,
@@ -156,14 +169,17 @@ pub async fn build(
         });
     }
     let admin = admin.map(|listener| {
-        let pages = admin::router(AdminState {
+        let revoking =
+            revocation.map(|revocation| RevocationPages::new(&revocation, Arc::clone(&live)));
+        let state = AdminState {
             live: Arc::clone(&live),
             drain: draining.clone(),
             listeners: addresses
                 .iter()
                 .map(|(name, address)| (*name, address.to_string()))
                 .collect(),
-        });
+        };
+        let pages = admin::router(state, revoking);
         Served {
             listener,
             driver: Driver::new(Protocol::Http, limits, pages),

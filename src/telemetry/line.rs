@@ -127,16 +127,17 @@ fn push_quoted(text: &mut String, value: &str) {
 /// More than JSON asks for: C1 controls, bidirectional overrides and DEL act on terminals too.
 fn push_escaped(text: &mut String, value: &str) {
     let shown = cut(value);
-    if shown
-        .bytes()
-        .fold(true, |plain, byte| plain & is_plain(byte))
-    {
-        // Nearly every value: copied whole.
-        text.push_str(shown);
-    } else {
-        shown
-            .chars()
-            .for_each(|character| push_character(text, character));
+    for character in shown.chars() {
+        match character {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            ' '..='~' => text.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    let _infallible = write!(text, "\\u{unit:04x}");
+                }
+            }
+        }
     }
     if shown.len() < value.len() {
         text.push_str("...");
@@ -150,24 +151,6 @@ fn cut(value: &str) -> &str {
         match value.get(..end) {
             Some(prefix) => return prefix,
             None => end = end.saturating_sub(1),
-        }
-    }
-}
-
-/// Whether an octet stands in a line as it is.
-const fn is_plain(octet: u8) -> bool {
-    matches!(octet, b' '..=b'~') && octet != b'"' && octet != b'\\'
-}
-
-fn push_character(text: &mut String, character: char) {
-    match character {
-        '"' => text.push_str("\\\""),
-        '\\' => text.push_str("\\\\"),
-        ' '..='~' => text.push(character),
-        _ => {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                let _infallible = write!(text, "\\u{unit:04x}");
-            }
         }
     }
 }

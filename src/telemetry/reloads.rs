@@ -102,6 +102,12 @@ impl Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::claims::UnixTime;
+    use crate::verify::revocations::{RevocationStatus, Revocations};
+
+    fn none() -> RevocationStatus {
+        Revocations::default().status(UnixTime(0))
+    }
 
     #[test]
     fn the_metrics_name_one_configuration_and_count_both_results() {
@@ -109,7 +115,7 @@ mod tests {
         telemetry.config_started(Some("aa"));
         telemetry.config_reloaded("bb");
         telemetry.config_refused();
-        let text = telemetry.metrics(Vec::new()).unwrap();
+        let text = telemetry.metrics(Vec::new(), none()).unwrap();
         for line in [
             "gatefort_config_info{sha256=\"bb\"} 1",
             "gatefort_config_reloads_total{result=\"ok\"} 1",
@@ -124,7 +130,7 @@ mod tests {
         assert!(!text.contains("\"aa\""), "{text}");
         telemetry.config_reloaded("bb");
         assert_eq!(telemetry.reload_counts(), ReloadCounts { ok: 2, failed: 1 });
-        let text = telemetry.metrics(Vec::new()).unwrap();
+        let text = telemetry.metrics(Vec::new(), none()).unwrap();
         assert!(text.contains("gatefort_config_last_reload_ok 1\n"));
     }
 }

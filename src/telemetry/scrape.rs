@@ -16,6 +16,7 @@ use super::decisions::DecisionTable;
 use super::latency::Latencies;
 use super::reloads::Reloads;
 use super::{Telemetry, introspection, process};
+use crate::verify::revocations::{FileState, RevocationStatus};
 use crate::verify::{IssuerStatus, KeyState};
 
 /// The label of one listener's series.
@@ -49,6 +50,7 @@ pub struct ListenerMetrics {
 #[derive(Debug)]
 struct Readings {
     issuers: Vec<IssuerStatus>,
+    revocations: RevocationStatus,
     dropped_lines: u64,
     uptime_seconds: f64,
 }
@@ -121,14 +123,19 @@ impl Telemetry {
         }
     }
 
-    /// Every metric in the OpenMetrics text format, with the issuers as they are now.
+    /// Every metric in the OpenMetrics text format, with issuers and revocations as they are now.
     ///
     /// # Errors
     /// A metric could not be encoded: a defect of ours.
-    pub fn metrics(&self, issuers: Vec<IssuerStatus>) -> Result<String, Error> {
+    pub fn metrics(
+        &self,
+        issuers: Vec<IssuerStatus>,
+        revocations: RevocationStatus,
+    ) -> Result<String, Error> {
         let mut now = Registry::default();
         now.register_collector(Box::new(Readings {
             issuers,
+            revocations,
             dropped_lines: self.dropped_lines(),
             uptime_seconds: self.uptime().as_secs_f64(),
         }));
@@ -144,6 +151,7 @@ impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         self.encode_issuers(&mut encoder)?;
         introspection::encode(&self.issuers, &mut encoder)?;
+        self.encode_revocations(&mut encoder)?;
         counter(
             &mut encoder,
             "gatefort_log_dropped",
@@ -178,6 +186,45 @@ impl Collector for Readings {
 }
 
 impl Readings {
+    fn encode_revocations(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let RevocationStatus {
+            entries,
+            max_entries,
+            evicted,
+            file,
+        } = self.revocations;
+        let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        gauge(
+            encoder,
+            "gatefort_revocations",
+            "Revocations in the list",
+            Some(number(entries)),
+        )?;
+        gauge(
+            encoder,
+            "gatefort_revocations_max",
+            "The most revocations that there can be",
+            Some(number(max_entries)),
+        )?;
+        counter(
+            encoder,
+            "gatefort_revocations_evicted",
+            "Revocations in force that gave way to others because the list was full",
+            evicted,
+        )?;
+        let is_good = match file {
+            FileState::None => None,
+            FileState::Good => Some(1_u64),
+            FileState::Failed => Some(0),
+        };
+        gauge(
+            encoder,
+            "gatefort_revocations_file_good",
+            "1 if the last write of the file of revocations was good, 0 if not; absent without a file",
+            is_good,
+        )
+    }
+
     fn encode_issuers(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let mut state = encoder.encode_descriptor(
             "gatefort_jwks_state",
@@ -302,6 +349,15 @@ mod tests {
         }
     }
 
+    fn revocations() -> RevocationStatus {
+        RevocationStatus {
+            entries: 7,
+            max_entries: 1000,
+            evicted: 2,
+            file: FileState::Failed,
+        }
+    }
+
     #[test]
     fn the_text_has_every_metric_and_ends() {
         let telemetry = Telemetry::silent();
@@ -313,7 +369,7 @@ mod tests {
             Duration::from_micros(10),
         );
         telemetry.listener("http").accepted.inc();
-        let text = telemetry.metrics(vec![issuer()]).unwrap();
+        let text = telemetry.metrics(vec![issuer()], revocations()).unwrap();
         let version = env!("CARGO_PKG_VERSION");
         for line in [
             &*format!("gatefort_build_info{{version=\"{version}\"}} 1"),
@@ -332,6 +388,10 @@ mod tests {
             "gatefort_introspection_in_flight{issuer=\"https://a.example/\\\"x\\\"\\n\"} 6",
             "gatefort_introspection_cached_bytes{issuer=\"https://a.example/\\\"x\\\"\\n\"} 8",
             "gatefort_log_dropped_total 0",
+            "gatefort_revocations 7",
+            "gatefort_revocations_max 1000",
+            "gatefort_revocations_evicted_total 2",
+            "gatefort_revocations_file_good 0",
         ] {
             assert!(
                 text.lines().any(|have| have == line),
@@ -350,7 +410,7 @@ mod tests {
             state: KeyState::Blind,
             ..issuer()
         };
-        let text = telemetry.metrics(vec![blind]).unwrap();
+        let text = telemetry.metrics(vec![blind], revocations()).unwrap();
         assert!(!text.contains("gatefort_jwks_age_seconds{"));
     }
 }

@@ -16,9 +16,10 @@ use super::plan::{Answer, Health, Inquiry, KeyMatch, KeyState, Plan, plan, plan_
 use super::schedule::Demand;
 use crate::domain::algorithm::Algorithm;
 use crate::domain::claims::Principal;
-use crate::domain::jws::CheckedToken;
+use crate::domain::jws::{CheckedEvent, CheckedToken};
 use crate::domain::keys::{KeySet, Lookup, SkippedKey};
 use crate::domain::reason::{DenyReason, Outage, Refusal};
+use crate::domain::revocation::Revocation;
 
 /// One issuer's keys, shared between requests and the background task.
 #[derive(Debug)]
@@ -145,6 +146,18 @@ impl KeyCache {
             self.nudge();
         }
         held.keys.vouches_for(principal)
+    }
+
+    /// What a token about an event revokes, if it verifies.
+    pub(super) async fn verify_event(
+        &self,
+        event: CheckedEvent<'_>,
+    ) -> Result<Vec<Revocation>, Refusal> {
+        let held = self.ask(event.kid(), event.algorithm()).await?;
+        match held.keys.find(event.kid(), event.algorithm()) {
+            Lookup::Keys(keys) => Ok(event.verify(keys)?),
+            Lookup::UnknownKid | Lookup::Unsuitable => Err(DenyReason::KeyUnsuitable.into()),
+        }
     }
 
     /// Asks the issuer about a key that is not held, together with everyone else who asks.

@@ -14,9 +14,9 @@
 //!
 //! What the keys cannot know (bans, logouts, fresh roles) [`introspection`] asks.
 //!
-//! The rooms: `verified` is what requests touch first and `cache` what they touch then, `refresh` the background task, `plan` what to do
-//! about a request, `schedule` and `flood` when to ask the issuer, `source`, `discovery` and
-//! `fetch` how, `snapshot` what outlives a restart.
+//! The rooms: `request` is the way of a token through all of them, `verified` what it touches first and
+//! `cache` then; `refresh` is the background task, `plan` what to do about a request, `schedule` and `flood` when to ask the issuer, `source`, `discovery` and
+//! `fetch` how, `snapshot` what outlives a restart; `revocations` what is refused although it verifies.
 
 mod cache;
 mod client;
@@ -32,6 +32,8 @@ mod lifetime;
 mod opaque;
 mod plan;
 mod refresh;
+mod request;
+pub mod revocations;
 mod schedule;
 pub mod settings;
 mod snapshot;
@@ -47,31 +49,28 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::claims::{Principal, UnixTime};
-use crate::domain::credential::BearerToken;
-use crate::domain::jws::UnverifiedToken;
+use crate::domain::claims::Principal;
 use crate::domain::keys::{KeyError, KeySetError};
-use crate::domain::policy::{Demand, Liveness};
-use crate::domain::reason::{DenyReason, Refusal};
+use crate::domain::reason::Refusal;
 use client::Clients;
 pub use client::TlsError;
 use clock::Clock;
 pub use failure::FetchError;
-use introspection::settings::Mode;
 pub use introspection::{Circuit, IntrospectionStatus};
-use introspection::{Introspector, Subject};
 use issuer::{Issuer, Workshop};
 use opaque::OpaqueRoutes;
 pub use plan::KeyState;
+use revocations::Revocations;
 use settings::IssuerSettings;
 pub use verified::DEFAULT_CACHE_BYTES;
-use verified::{Known, VerifiedTokens};
+use verified::VerifiedTokens;
 
 /// Every configured issuer, with its keys.
 #[derive(Debug)]
 pub struct Verifier {
     issuers: HashMap<Arc<str>, Arc<Issuer>>,
     opaque: OpaqueRoutes,
+    revocations: Arc<Revocations>,
     max_token_size: usize,
     verified: VerifiedTokens,
     clock: Arc<dyn Clock>,
@@ -163,6 +162,7 @@ impl Verifier {
         let nothing = Self {
             issuers: HashMap::new(),
             opaque: OpaqueRoutes::default(),
+            revocations: Arc::default(),
             max_token_size,
             verified: remember(0)?,
             clock,
@@ -210,6 +210,7 @@ impl Verifier {
         Ok(Self {
             issuers: configured,
             opaque,
+            revocations: Arc::clone(&self.revocations),
             max_token_size,
             verified: remember(DEFAULT_CACHE_BYTES)?,
             clock: Arc::clone(&self.clock),
@@ -228,118 +229,25 @@ impl Verifier {
         Ok(Self { verified, ..self })
     }
 
-    /// Verifies a token, and asks its issuer whether it is still active where `liveness` or the
-    /// issuer's own settings say so.
-    ///
-    /// A JWT is verified first: what does not verify never reaches an issuer.
-    pub async fn authenticate(
-        &self,
-        token: BearerToken<'_>,
-        liveness: Liveness,
-        now: UnixTime,
-    ) -> Verification {
-        if let Some(name) = self.opaque.issuer_of(token) {
-            return Verification {
-                outcome: self.authenticate_opaque(token, name, liveness, now).await,
-                issuer: Some(Arc::clone(name)),
-            };
-        }
-        let verification = self.verify(token, now).await;
-        let Ok(principal) = &verification.outcome else {
-            return verification;
-        };
-        let issuer = self.issuers.get(principal.issuer());
-        let introspector = issuer.and_then(|issuer| issuer.introspector());
-        let outcome = match (liveness.demand, introspector) {
-            (Demand::Introspection, None) => Err(DenyReason::IntrospectionMissing.into()),
-            (Demand::ByIssuer, None) => return verification,
-            (Demand::ByIssuer, Some(introspector)) if introspector.mode() == Mode::ByRule => {
-                return verification;
-            }
-            (Demand::ByIssuer | Demand::Introspection, Some(introspector)) => {
-                let subject = Subject::Verified(Arc::clone(principal));
-                introspector
-                    .introspect(token, subject, liveness.on_outage, now)
-                    .await
-            }
-        };
-        Verification {
-            outcome,
-            ..verification
+    /// This verifier with a list of revocations, which every verifier that is reloaded from it shares.
+    #[must_use]
+    pub fn with_revocations(self, revocations: Arc<Revocations>) -> Self {
+        Self {
+            revocations,
+            ..self
         }
     }
 
-    /// The principal of a token that only its issuer can read.
-    async fn authenticate_opaque(
-        &self,
-        token: BearerToken<'_>,
-        issuer: &str,
-        liveness: Liveness,
-        now: UnixTime,
-    ) -> Result<Arc<Principal>, Refusal> {
-        if token.expose().len() > self.max_token_size {
-            return Err(DenyReason::TokenTooLarge.into());
-        }
-        let issuer = self.issuers.get(issuer);
-        let asked = issuer.and_then(|issuer| Some((issuer, issuer.introspector()?)));
-        let (issuer, introspector): (&Arc<Issuer>, &Introspector) =
-            asked.ok_or(DenyReason::IntrospectionMissing)?;
-        let subject = Subject::Opaque(Arc::clone(issuer.rules()));
-        introspector
-            .introspect(token, subject, liveness.on_outage, now)
-            .await
+    /// The revocations in force.
+    #[must_use]
+    pub const fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
     }
 
-    /// Verifies a JWT by its issuer's keys alone.
-    ///
-    /// The issuer is chosen by the exact `iss`, the key by `kid` within that issuer's keys. Only a
-    /// token that nothing but its signature could fail costs a key lookup, or a wait. One that was
-    /// verified before costs neither, as long as it lives and its key is in force.
-    pub async fn verify(&self, token: BearerToken<'_>, now: UnixTime) -> Verification {
-        if token.expose().len() > self.max_token_size {
-            return Verification {
-                issuer: None,
-                outcome: Err(DenyReason::TokenTooLarge.into()),
-            };
-        }
-        let digest = self.verified.digest(token);
-        if let Some(known) = self.verified.get(digest) {
-            let verification = known.verify(now);
-            if verification.as_ref().is_none_or(|now| now.outcome.is_err()) {
-                self.verified.forget(digest);
-            }
-            if let Some(verification) = verification {
-                return verification;
-            }
-        }
-        let named = UnverifiedToken::parse(token, self.max_token_size).and_then(|token| {
-            let issuer = self.issuers.get(token.issuer()?);
-            Ok((token, issuer.ok_or(DenyReason::IssuerUnknown)?))
-        });
-        let (token, issuer) = match named {
-            Ok(named) => named,
-            Err(reason) => {
-                return Verification {
-                    issuer: None,
-                    outcome: Err(reason.into()),
-                };
-            }
-        };
-        let outcome = match token.check(issuer.rules(), now) {
-            Ok(token) => issuer.keys().verify(token).await.map(Arc::new),
-            Err(reason) => Err(reason.into()),
-        };
-        if let Ok(principal) = &outcome {
-            let known = Known {
-                principal: Arc::clone(principal),
-                issuer: Arc::clone(issuer),
-            };
-            self.verified.insert(digest, known);
-        }
-        Verification {
-            issuer: Some(Arc::clone(&issuer.rules().issuer)),
-            outcome,
-        }
+    /// Whether an issuer is configured, by its exact `iss`.
+    #[must_use]
+    pub fn knows(&self, issuer: &str) -> bool {
+        self.issuers.contains_key(issuer)
     }
 
     /// Whether each issuer has keys or is marked optional.
@@ -374,22 +282,6 @@ impl Verifier {
     pub async fn ended(&self) {
         self.tasks.close();
         self.tasks.wait().await;
-    }
-}
-
-impl Known {
-    /// What verification would find now; `None` where it must be asked.
-    fn verify(self, now: UnixTime) -> Option<Verification> {
-        if !self.issuer.keys().vouch_for(&self.principal) {
-            return None;
-        }
-        Some(Verification {
-            issuer: Some(Arc::clone(self.principal.issuer())),
-            outcome: match self.principal.check_alive(now) {
-                Ok(()) => Ok(self.principal),
-                Err(reason) => Err(reason.into()),
-            },
-        })
     }
 }
 

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod authfort;
 #[cfg(test)]
+mod authfort_push;
+#[cfg(test)]
 mod authorizer;
 #[cfg(test)]
 mod cases;
@@ -22,6 +24,8 @@ mod readme;
 mod reasons;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod revocations;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(

@@ -45,11 +45,11 @@ pub(in super::super) fn check(
 
 /// The claims of a token that nobody has verified.
 #[derive(Clone, Copy)]
-struct Unbelieved<'c>(&'c Map<String, Value>);
+pub(super) struct Unbelieved<'c>(pub(super) &'c Map<String, Value>);
 
 impl<'c> Unbelieved<'c> {
     /// RFC 7519 §4.1.1, RFC 8725 §3.8: one string, byte for byte.
-    fn check_issuer(self, issuer: &str) -> Result<(), DenyReason> {
+    pub(super) fn check_issuer(self, issuer: &str) -> Result<(), DenyReason> {
         match self.0.get("iss") {
             Some(Value::String(named)) if named == issuer => Ok(()),
             Some(Value::String(_)) => Err(DenyReason::IssuerUnknown),
@@ -83,7 +83,7 @@ impl<'c> Unbelieved<'c> {
     ///
     /// Where audiences are configured, a token without `aud` lacks a required claim; an empty
     /// array names none of them.
-    fn check_audiences(self, audiences: &Audiences) -> Result<(), DenyReason> {
+    pub(super) fn check_audiences(self, audiences: &Audiences) -> Result<(), DenyReason> {
         let is_ours = |audience: &str| match audiences {
             Audiences::Any => true,
             Audiences::OneOf(ours) => ours.iter().any(|our| **our == *audience),
@@ -149,7 +149,7 @@ impl<'c> Unbelieved<'c> {
         }
     }
 
-    fn required(self, name: &str) -> Result<&'c Value, DenyReason> {
+    pub(super) fn required(self, name: &str) -> Result<&'c Value, DenyReason> {
         self.0
             .get(name)
             .filter(|value| !value.is_null())
@@ -177,7 +177,7 @@ pub(in super::super) fn numeric_date(
 }
 
 /// A string that is not empty and holds nothing that changes how its surroundings are read.
-fn plain_text(value: &Value) -> Result<(), DenyReason> {
+pub(super) fn plain_text(value: &Value) -> Result<(), DenyReason> {
     match value {
         Value::String(text) if !text.is_empty() && !text.chars().any(is_unsafe) => Ok(()),
         Value::Null

@@ -12,7 +12,7 @@ use super::{Profile, TokenRules, TokenType};
 const ACCESS_TOKEN: &str = "at+jwt";
 
 /// The `typ` values that say no more than "a JWT" (RFC 7519 §5.1) or "a JWS" (RFC 7515 §4.1.9).
-const UNSPECIFIC: [&str; 2] = ["JWT", "JOSE"];
+pub(super) const UNSPECIFIC: [&str; 2] = ["JWT", "JOSE"];
 
 /// Claims that no access token has, whatever their value.
 const OTHER_KINDS: [&str; 2] = [
@@ -92,7 +92,7 @@ fn is_another_kind(claims: &Map<String, Value>, profile: Profile) -> bool {
 }
 
 /// RFC 7515 §4.1.9: `application/` may be left out.
-fn without_application(typ: &str) -> &str {
+pub(super) fn without_application(typ: &str) -> &str {
     const PREFIX: &str = "application/";
     match typ.split_at_checked(PREFIX.len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,

@@ -5,6 +5,7 @@
 //! issuer said them itself.
 
 mod check;
+mod event;
 mod kind;
 mod lifetime;
 mod path;
@@ -17,10 +18,12 @@ use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, AlgorithmSet};
 use super::identity::KeptValues;
-use super::keys::Thumbprint;
+use super::keys::{Thumbprint, VerifyingKey};
 use super::reason::DenyReason;
 
 pub(super) use check::{check, numeric_date};
+pub(super) use event::check as check_event;
+pub use event::{EventKind, EventRules};
 pub use lifetime::{Lifetime, UnixTime};
 pub use path::{ClaimPath, ClaimPathError};
 
@@ -41,9 +44,10 @@ pub struct Principal {
 }
 
 /// What vouches for a token's own claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Signature {
     key: Thumbprint,
+    key_id: Option<Arc<str>>,
     algorithm: Algorithm,
 }
 
@@ -117,14 +121,18 @@ impl Principal {
         rules: Arc<TokenRules>,
         claims: Map<String, Value>,
         lifetime: Lifetime,
-        key: Thumbprint,
+        key: &VerifyingKey,
         algorithm: Algorithm,
     ) -> Self {
         Self {
             rules,
             claims: Claims(claims),
             lifetime,
-            signature: Some(Signature { key, algorithm }),
+            signature: Some(Signature {
+                key: key.thumbprint(),
+                key_id: key.kid().map(Arc::from),
+                algorithm,
+            }),
             values: KeptValues::default(),
         }
     }
@@ -152,7 +160,7 @@ impl Principal {
             rules: Arc::clone(&self.rules),
             claims: Claims(claims),
             lifetime,
-            signature: self.signature,
+            signature: self.signature.clone(),
             values: KeptValues::default(),
         }
     }
@@ -188,13 +196,19 @@ impl Principal {
     /// has none.
     #[must_use]
     pub fn key(&self) -> Option<Thumbprint> {
-        self.signature.map(|signature| signature.key)
+        self.signature.as_ref().map(|signature| signature.key)
+    }
+
+    /// The id of that key in its issuer's set: by it the key can be revoked, whether the token names it or not.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.signature.as_ref()?.key_id.as_deref()
     }
 
     /// The algorithm that the token was signed with; an opaque token has none.
     #[must_use]
     pub fn algorithm(&self) -> Option<Algorithm> {
-        self.signature.map(|signature| signature.algorithm)
+        self.signature.as_ref().map(|signature| signature.algorithm)
     }
 
     /// What the token was checked against: verdicts reached by other rules do not hold for it.
@@ -264,6 +278,7 @@ impl std::fmt::Debug for Claims {
 pub(crate) mod fixture {
     //! Principals for the tests of every floor.
 
+    use super::super::keys::KeySet;
     use super::*;
 
     /// Rules that ask for nothing but `iss` and `exp`.
@@ -290,6 +305,8 @@ pub(crate) mod fixture {
         let Value::Object(claims) = claims else {
             panic!("claims are an object");
         };
+        let keys = KeySet::from_secret(&[7; 32]).unwrap();
+        let key = keys.iter().next().unwrap();
         Principal::from_verified(
             Arc::new(rules),
             claims,
@@ -297,7 +314,7 @@ pub(crate) mod fixture {
                 expires_at: UnixTime(u64::MAX),
                 ..Lifetime::default()
             },
-            Thumbprint::of_test_key(),
+            key,
             Algorithm::Es256,
         )
     }

@@ -11,11 +11,12 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Map, Value};
 
 use super::algorithm::Algorithm;
-use super::claims::{self, Lifetime, Principal, TokenRules, UnixTime};
+use super::claims::{self, EventKind, EventRules, Lifetime, Principal, TokenRules, UnixTime};
 use super::credential::BearerToken;
 use super::json;
 use super::keys::{KeySet, VerifyingKey};
 use super::reason::DenyReason;
+use super::revocation::Revocation;
 
 /// The longest `kid` that is looked up, in bytes: twice a SHA-512 in hexadecimal, the longest usual form.
 const MAX_KID_SIZE: usize = 256;
@@ -34,6 +35,12 @@ pub struct CheckedToken<'t> {
     token: UnverifiedToken<'t>,
     rules: Arc<TokenRules>,
     lifetime: Lifetime,
+}
+
+/// A token about an event whose claims would do if its signature verified.
+pub struct CheckedEvent<'t> {
+    token: UnverifiedToken<'t>,
+    revocations: Vec<Revocation>,
 }
 
 /// What is read of a JOSE header (RFC 7515 §4).
@@ -100,6 +107,75 @@ impl<'t> UnverifiedToken<'t> {
     }
 }
 
+impl<'t> UnverifiedToken<'t> {
+    /// Checks everything but the signature of a token about an event: never one that grants access.
+    ///
+    /// # Errors
+    /// The first rule that the token breaks.
+    pub fn check_event(
+        self,
+        issuer: &TokenRules,
+        kind: EventKind,
+        rules: &EventRules,
+        now: UnixTime,
+    ) -> Result<CheckedEvent<'t>, DenyReason> {
+        if !issuer.algorithms.contains(self.header.algorithm) {
+            return Err(DenyReason::AlgorithmForbidden);
+        }
+        let typ = self.header.typ.as_deref();
+        let revocations = claims::check_event(typ, &self.claims, issuer, kind, rules, now)?;
+        Ok(CheckedEvent {
+            token: self,
+            revocations,
+        })
+    }
+
+    /// The key that made the signature.
+    ///
+    /// At most [`KeySet::MAX_CANDIDATES`] fitting keys are tried.
+    fn signer<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k VerifyingKey>,
+    ) -> Result<&'k VerifyingKey, DenyReason> {
+        let algorithm = self.header.algorithm;
+        let mut failure = DenyReason::KeyUnsuitable;
+        let fitting = keys.into_iter().filter(|key| key.fits(algorithm));
+        for key in fitting.take(KeySet::MAX_CANDIDATES) {
+            if key.verifies(algorithm, self.signing_input.as_bytes(), &self.signature) {
+                return Ok(key);
+            }
+            failure = DenyReason::SignatureInvalid;
+        }
+        Err(failure)
+    }
+}
+
+impl CheckedEvent<'_> {
+    /// The `kid` header (RFC 7515 §4.1.4).
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.token.header.kid.as_deref()
+    }
+
+    /// The algorithm that the header names and the issuer allows.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.token.header.algorithm
+    }
+
+    /// What the issuer revokes by it, if one of the keys verifies the signature.
+    ///
+    /// # Errors
+    /// As [`CheckedToken::verify`].
+    pub fn verify<'k>(
+        self,
+        keys: impl IntoIterator<Item = &'k VerifyingKey>,
+    ) -> Result<Vec<Revocation>, DenyReason> {
+        self.token.signer(keys)?;
+        Ok(self.revocations)
+    }
+}
+
 impl CheckedToken<'_> {
     /// The `kid` header (RFC 7515 §4.1.4).
     #[must_use]
@@ -123,28 +199,15 @@ impl CheckedToken<'_> {
         self,
         keys: impl IntoIterator<Item = &'k VerifyingKey>,
     ) -> Result<Principal, DenyReason> {
+        let key = self.token.signer(keys)?;
         let algorithm = self.algorithm();
-        let UnverifiedToken {
-            signing_input,
-            signature,
-            claims,
-            ..
-        } = self.token;
-        let mut failure = DenyReason::KeyUnsuitable;
-        let fitting = keys.into_iter().filter(|key| key.fits(algorithm));
-        for key in fitting.take(KeySet::MAX_CANDIDATES) {
-            if key.verifies(algorithm, signing_input.as_bytes(), &signature) {
-                return Ok(Principal::from_verified(
-                    self.rules,
-                    claims,
-                    self.lifetime,
-                    key.thumbprint(),
-                    algorithm,
-                ));
-            }
-            failure = DenyReason::SignatureInvalid;
-        }
-        Err(failure)
+        Ok(Principal::from_verified(
+            self.rules,
+            self.token.claims,
+            self.lifetime,
+            key,
+            algorithm,
+        ))
     }
 }
 
@@ -186,6 +249,14 @@ impl fmt::Debug for UnverifiedToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnverifiedToken")
             .field("algorithm", &self.header.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CheckedEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckedEvent")
+            .field("algorithm", &self.algorithm())
             .finish_non_exhaustive()
     }
 }

@@ -220,12 +220,6 @@ impl Thumbprint {
         &self.0
     }
 
-    /// The thumbprint of a key that tests pretend to have.
-    #[cfg(test)]
-    pub(crate) const fn of_test_key() -> Self {
-        Self([7; 32])
-    }
-
     /// RFC 7638 §3: the hash of the required members in the order of their names.
     fn of(members: &str) -> Self {
         Self::from_octets(digest::digest(&digest::SHA256, members.as_bytes()).as_ref())

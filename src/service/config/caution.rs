@@ -41,6 +41,10 @@ findings! {
         AnyoneEverywhere => "anyone_everywhere", "every request that reaches this rule passes without a token, on every host and path";
         /// The gateway decides in an outage.
         GatewayDecides => "gateway_decides", "in an outage the gateway decides, and with Envoy's `failure_mode_allow: true` every request passes then";
+        /// Nobody can revoke.
+        RevocationUnreachable => "revocation_unreachable", "nothing can be revoked: the admin listener, which takes revocations, is off";
+        /// A setting for events that are not taken.
+        KeepUnused => "keep_unused", "`keep` is about logout tokens and security event tokens, which are not taken without `audiences`";
         /// A header that some gateway writes or reads itself.
         HeaderSpecial {
             /// What happens.

@@ -223,6 +223,10 @@ findings! {
             /// The least length, in bytes.
             least: usize,
         } => "secret_short", "the secret is too short: {algorithm} needs at least {least} bytes (RFC 7518 §3.2), as from `openssl rand -hex {least}`";
+        /// A secret that cannot be sent as a bearer token, or can be guessed.
+        BearerSecret => "bearer_secret", "the secret must be at least 16 visible ASCII characters without spaces, as from `openssl rand -hex 32`";
+        /// A secret and a file with one.
+        SecretTwice => "secret_twice", "`secret` holds it already: keep one of them";
         /// A token type that the profile's tokens do not have.
         AuthfortTokenType => "authfort_token_type", "AuthFort's access tokens say `typ: JWT`, so that none would pass: remove `token_type`";
         /// No claim path.

@@ -20,6 +20,7 @@ mod notes;
 mod problem;
 mod raw;
 mod read;
+mod revocation;
 mod rules;
 mod scalar;
 mod shapes;
@@ -57,6 +58,7 @@ pub use limits::Limits;
 pub use listen::{ListenAddress, ListenSettings};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use read::Shown;
+pub use revocation::{BearerSecret, RevocationConfig};
 pub use source::{Place, Span};
 
 /// What is meant: everything that the process is built from.
@@ -75,6 +77,8 @@ pub struct Config {
     pub identity: IdentityHeaders,
     /// Whose tokens are believed, and where their keys come from.
     pub issuers: Vec<IssuerSettings>,
+    /// Who may revoke tokens, if anyone.
+    pub revocation: Option<RevocationConfig>,
     /// How long one decision may take.
     pub deadline: Duration,
     /// What the doors' answers say.
@@ -208,6 +212,12 @@ impl Config {
         if no_issuers && rules.tokens == TokenUse::Needed {
             notes.error(Fault::IssuersMissing, &raw.spot);
         }
+        let revocation = RevocationConfig::from_raw(&raw.revocation, files, notes);
+        if let Some(at) = raw.revocation.given()
+            && listen.as_ref().is_some_and(|listen| listen.admin.is_none())
+        {
+            notes.warn(Caution::RevocationUnreachable, &at.spot);
+        }
         let identity = headers::identity(raw.identity, raw.identity_values, &tokens.sources, notes);
         let deadline = limits::DEADLINE.check(&raw.deadline, limits::DEFAULT_DEADLINE, notes);
         for wait in waits.iter().filter(|wait| wait.value > deadline) {
@@ -251,6 +261,7 @@ impl Config {
             cache_bytes: limits::CACHE_BYTES.check(&max_bytes, DEFAULT_CACHE_BYTES, notes),
             identity,
             issuers,
+            revocation,
             deadline,
             answers,
             drain_timeout: limits::DRAIN.check(&raw.drain_timeout, limits::DEFAULT_DRAIN, notes),
@@ -277,6 +288,7 @@ impl std::fmt::Debug for Config {
             .field("cache_bytes", &self.cache_bytes)
             .field("identity", &self.identity)
             .field("issuers", &issuers)
+            .field("revocation", &self.revocation)
             .field("deadline", &self.deadline)
             .field("answers", &self.answers)
             .field("drain_timeout", &self.drain_timeout)

@@ -36,6 +36,8 @@ mapping! {
         /// Whether the upstream sees the credential; default `true`, because many upstreams read it too.
         /// `false` removes it where the gateway can.
         forward_token: At<Switch> = switch,
+        /// Who may revoke tokens; default nobody.
+        revocation: RawRevocation = RawRevocation::read,
         /// Which requests pass: the first rule that matches decides, and a request that none matches is denied.
         rules: At<Vec<RawRule>> = list(RawRule::read),
         /// The headers that tell the upstream who is asking: name of the header, path of the claim.
@@ -236,6 +238,26 @@ mapping! {
         from: At<Vec<At<RawSource>>> = list(source),
         /// The longest token; default `16KiB`: four times what the largest issuers write.
         max_size: At<usize> = size,
+    }
+}
+
+mapping! {
+    /// `revocation`: `/revocations` on the admin listener.
+    RawRevocation ("a mapping with the key `secret_file`") {
+        /// What whoever revokes sends as `Authorization: Bearer`: at least 16 visible ASCII characters.
+        /// Required, here or in a file. Better in a file or a variable.
+        secret: At<SecretString> = secret,
+        /// A file with that secret; one line break at its end is not part of it.
+        secret_file: At<PathBuf> = file,
+        /// The file that keeps revocations over a restart; default none: they end with the process.
+        file: At<PathBuf> = file,
+        /// The most revocations at a time; default `100000`. Those that end first go first.
+        max_entries: At<usize> = count,
+        /// The audiences that logout tokens (OpenID Connect Back-Channel Logout) and security event tokens (RFC 8417)
+        /// must name one of: what the issuers know us as; or `any`. Default: none is taken.
+        audiences: At<RawAudiences> = audiences,
+        /// How long after an event its revocation lasts; default `24h`: longer than access tokens live.
+        keep: At<Duration> = duration,
     }
 }
 

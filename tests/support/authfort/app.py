@@ -10,7 +10,9 @@ When it serves, it prints one line: `ready PORT`.
 import argparse
 import asyncio
 import contextlib
+import pathlib
 import socket
+import sys
 import uuid
 
 import pyotp
@@ -19,6 +21,10 @@ from authfort import AuthFort, GenericOAuthProvider
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+
+# The very file that operators copy.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "deploy" / "authfort"))
+from gatefort_push import forward_revocations  # noqa: E402
 
 
 class User(BaseModel):
@@ -41,6 +47,11 @@ class Password(User):
 
 class Session(BaseModel):
     session_id: uuid.UUID
+
+
+class Forward(BaseModel):
+    admin_url: str
+    secret: str
 
 
 class Refresh(BaseModel):
@@ -137,6 +148,17 @@ def build(arguments: argparse.Namespace, port: int) -> FastAPI:
     @app.post("/control/change-password")
     async def change_password(body: Password) -> dict:
         await auth.change_password(body.user_id, body.old, body.new)
+        return {}
+
+    @app.post("/control/forward")
+    async def forward(body: Forward) -> dict:
+        forward_revocations(
+            auth,
+            [body.admin_url],
+            secret=body.secret,
+            issuer=arguments.issuer,
+            access_token_ttl=arguments.access_token_ttl,
+        )
         return {}
 
     @app.post("/control/enable-mfa")

@@ -53,6 +53,13 @@ const ROWS: &[Row] = &[
     (File, "a: [", "syntax", "1:4", "", ""),
     (Top, "realm: 'a", "syntax", "7:8", "", ""),
     (Top, "{", "syntax", "7:1", "", ""),
+    // Revocation.
+    (Top, "revocation: {}", "missing", "7:13", "revocation", "secret_file: /run/secrets/revocation"),
+    (Top, "revocation: {secret: '${SHORT}'}", "bearer_secret", "7:22", "revocation.secret", "at least 16"),
+    (Top, "revocation: {secret: 'sixteen letters, but with spaces'}", "bearer_secret", "7:22", "revocation.secret", "without spaces"),
+    (Top, "revocation: {secret: '${SECRET}', max_entries: 0}", "out_of_range", "7:48", "revocation.max_entries", "10000000"),
+    (Top, "revocation: {secret: '${SECRET}', keep: 1s}", "out_of_range", "7:41", "revocation.keep", "1m"),
+    (Top, "revocation: {secret: '${SECRET}', audiences: ['any']}", "audience_wildcard", "7:47", "revocation.audiences", "`audiences: any`"),
     // Keys.
     (Top, "rule: []", "unknown_key", "7:1", "rule", "did you mean `rules`?"),
     (Top, "frobnicate: 1", "unknown_key", "7:1", "frobnicate", "the keys here are `listen`, `issuers`"),

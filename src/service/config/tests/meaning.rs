@@ -205,6 +205,7 @@ fn full_yaml_says_every_key() {
         raw::RawKeys::KEYS,
         raw::RawRefresh::KEYS,
         raw::RawToken::KEYS,
+        raw::RawRevocation::KEYS,
         raw::RawRule::KEYS,
         raw::RawRequire::KEYS,
         raw::RawIdentityValues::KEYS,

@@ -1,0 +1,179 @@
+//! The way of one token: remembered, or verified by its issuer's keys; not revoked; still active.
+
+use std::sync::Arc;
+
+use super::introspection::settings::Mode;
+use super::introspection::{Introspector, Subject};
+use super::issuer::Issuer;
+use super::verified::Known;
+use super::{Verification, Verifier};
+use crate::domain::claims::{EventKind, EventRules, Principal, UnixTime};
+use crate::domain::credential::BearerToken;
+use crate::domain::jws::UnverifiedToken;
+use crate::domain::policy::{Demand, Liveness};
+use crate::domain::reason::{DenyReason, Refusal};
+use crate::domain::revocation::Revocation;
+
+impl Verifier {
+    /// Verifies a token, and asks its issuer whether it is still active where `liveness` or the
+    /// issuer's own settings say so.
+    ///
+    /// A JWT is verified first: what does not verify, or was revoked, never reaches an issuer.
+    pub async fn authenticate(
+        &self,
+        token: BearerToken<'_>,
+        liveness: Liveness,
+        now: UnixTime,
+    ) -> Verification {
+        if let Some(name) = self.opaque.issuer_of(token) {
+            return Verification {
+                outcome: self.authenticate_opaque(token, name, liveness, now).await,
+                issuer: Some(Arc::clone(name)),
+            };
+        }
+        let verification = self.verify(token, now).await;
+        let Ok(principal) = &verification.outcome else {
+            return verification;
+        };
+        let issuer = self.issuers.get(principal.issuer());
+        let introspector = issuer.and_then(|issuer| issuer.introspector());
+        let outcome = match (liveness.demand, introspector) {
+            (Demand::Introspection, None) => Err(DenyReason::IntrospectionMissing.into()),
+            (Demand::ByIssuer, None) => return verification,
+            (Demand::ByIssuer, Some(introspector)) if introspector.mode() == Mode::ByRule => {
+                return verification;
+            }
+            (Demand::ByIssuer | Demand::Introspection, Some(introspector)) => {
+                let subject = Subject::Verified(Arc::clone(principal));
+                introspector
+                    .introspect(token, subject, liveness.on_outage, now)
+                    .await
+            }
+        };
+        Verification {
+            outcome,
+            ..verification
+        }
+    }
+
+    /// The principal of a token that only its issuer can read.
+    async fn authenticate_opaque(
+        &self,
+        token: BearerToken<'_>,
+        issuer: &str,
+        liveness: Liveness,
+        now: UnixTime,
+    ) -> Result<Arc<Principal>, Refusal> {
+        if token.expose().len() > self.max_token_size {
+            return Err(DenyReason::TokenTooLarge.into());
+        }
+        let issuer = self.issuers.get(issuer);
+        let asked = issuer.and_then(|issuer| Some((issuer, issuer.introspector()?)));
+        let (issuer, introspector): (&Arc<Issuer>, &Introspector) =
+            asked.ok_or(DenyReason::IntrospectionMissing)?;
+        let subject = Subject::Opaque(Arc::clone(issuer.rules()));
+        let principal = introspector
+            .introspect(token, subject, liveness.on_outage, now)
+            .await?;
+        self.revocations.check(token, &principal, now)?;
+        Ok(principal)
+    }
+
+    /// Verifies a JWT by its issuer's keys, and against the revocations in force.
+    pub async fn verify(&self, token: BearerToken<'_>, now: UnixTime) -> Verification {
+        let verification = self.verify_by_keys(token, now).await;
+        // After whatever else may vouch for the token, and for each decision anew.
+        let outcome = verification.outcome.and_then(|principal| {
+            self.revocations.check(token, &principal, now)?;
+            Ok(principal)
+        });
+        Verification {
+            outcome,
+            issuer: verification.issuer,
+        }
+    }
+
+    /// The issuer is chosen by the exact `iss`, the key by `kid` within that issuer's keys. Only a
+    /// token that nothing but its signature could fail costs a key lookup, or a wait. One that was
+    /// verified before costs neither, as long as it lives and its key is in force.
+    async fn verify_by_keys(&self, token: BearerToken<'_>, now: UnixTime) -> Verification {
+        if token.expose().len() > self.max_token_size {
+            return Verification {
+                issuer: None,
+                outcome: Err(DenyReason::TokenTooLarge.into()),
+            };
+        }
+        let digest = self.verified.digest(token);
+        if let Some(known) = self.verified.get(digest) {
+            let verification = known.verify(now);
+            if verification.as_ref().is_none_or(|now| now.outcome.is_err()) {
+                self.verified.forget(digest);
+            }
+            if let Some(verification) = verification {
+                return verification;
+            }
+        }
+        let named = UnverifiedToken::parse(token, self.max_token_size).and_then(|token| {
+            let issuer = self.issuers.get(token.issuer()?);
+            Ok((token, issuer.ok_or(DenyReason::IssuerUnknown)?))
+        });
+        let (token, issuer) = match named {
+            Ok(named) => named,
+            Err(reason) => {
+                return Verification {
+                    issuer: None,
+                    outcome: Err(reason.into()),
+                };
+            }
+        };
+        let outcome = match token.check(issuer.rules(), now) {
+            Ok(token) => issuer.keys().verify(token).await.map(Arc::new),
+            Err(reason) => Err(reason.into()),
+        };
+        if let Ok(principal) = &outcome {
+            let known = Known {
+                principal: Arc::clone(principal),
+                issuer: Arc::clone(issuer),
+            };
+            self.verified.insert(digest, known);
+        }
+        Verification {
+            issuer: Some(Arc::clone(&issuer.rules().issuer)),
+            outcome,
+        }
+    }
+
+    /// Verifies a token about an event with its issuer's keys; what it revokes is not yet in force.
+    ///
+    /// # Errors
+    /// The token is bad, or the issuer's keys are not there.
+    pub async fn verify_event(
+        &self,
+        text: BearerToken<'_>,
+        kind: EventKind,
+        rules: &EventRules,
+        now: UnixTime,
+    ) -> Result<Vec<Revocation>, Refusal> {
+        let token = UnverifiedToken::parse(text, self.max_token_size)?;
+        let issuer = self.issuers.get(token.issuer()?);
+        let issuer = issuer.ok_or(DenyReason::IssuerUnknown)?;
+        let event = token.check_event(issuer.rules(), kind, rules, now)?;
+        issuer.keys().verify_event(event).await
+    }
+}
+
+impl Known {
+    /// What verification would find now; `None` where it must be asked.
+    fn verify(self, now: UnixTime) -> Option<Verification> {
+        if !self.issuer.keys().vouch_for(&self.principal) {
+            return None;
+        }
+        Some(Verification {
+            issuer: Some(Arc::clone(self.principal.issuer())),
+            outcome: match self.principal.check_alive(now) {
+                Ok(()) => Ok(self.principal),
+                Err(reason) => Err(reason.into()),
+            },
+        })
+    }
+}
