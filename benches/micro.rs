@@ -42,7 +42,7 @@ use gatefort::authorizer::{Authorizer, Decision};
 use gatefort::domain::request::{
     HeaderRemoval, Headers, Host, Method, RequestContext, RequestPath,
 };
-use gatefort::gateway::{DoorState, grpc_router, http_router};
+use gatefort::gateway::{DoorState, LiveDoors, grpc_router, http_router};
 use gatefort::service::config::{Config, Environment};
 use gatefort::telemetry::settings::{DecisionLog, LogFormat};
 use gatefort::telemetry::{LogQueue, Telemetry};
@@ -143,21 +143,33 @@ fn envoy_grpc(bencher: Bencher<'_, '_>) {
             .body(Body::from(ask[0].wire.clone()))
             .expect("a request is well formed")
     };
-    exchange(bencher, &grpc_router(state()).0, question);
+    exchange(
+        bencher,
+        &grpc_router(Arc::new(LiveDoors::new(state()))).0,
+        question,
+    );
 }
 
 /// nginx's door.
 #[divan::bench]
 fn auth_request(bencher: Bencher<'_, '_>) {
     let ask = SCENE.asks(Door::AuthRequest, WARM, 1);
-    exchange(bencher, &http_router(state()), || parsed(&ask[0]));
+    exchange(
+        bencher,
+        &http_router(Arc::new(LiveDoors::new(state()))),
+        || parsed(&ask[0]),
+    );
 }
 
 /// Traefik's door.
 #[divan::bench]
 fn forward_auth(bencher: Bencher<'_, '_>) {
     let ask = SCENE.asks(Door::ForwardAuth, WARM, 1);
-    exchange(bencher, &http_router(state()), || parsed(&ask[0]));
+    exchange(
+        bencher,
+        &http_router(Arc::new(LiveDoors::new(state()))),
+        || parsed(&ask[0]),
+    );
 }
 
 /// A question at a door until its answer is whole; writing the question is not measured.
