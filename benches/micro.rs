@@ -104,11 +104,6 @@ fn state() -> DoorState {
     }
 }
 
-/// The same, as the routers take it.
-fn doors() -> Arc<LiveDoors> {
-    Arc::new(LiveDoors::new(state()))
-}
-
 /// The heart alone.
 #[divan::bench]
 fn decide(bencher: Bencher<'_, '_>) {
@@ -148,21 +143,33 @@ fn envoy_grpc(bencher: Bencher<'_, '_>) {
             .body(Body::from(ask[0].wire.clone()))
             .expect("a request is well formed")
     };
-    exchange(bencher, &grpc_router(doors()).0, question);
+    exchange(
+        bencher,
+        &grpc_router(Arc::new(LiveDoors::new(state()))).0,
+        question,
+    );
 }
 
 /// nginx's door.
 #[divan::bench]
 fn auth_request(bencher: Bencher<'_, '_>) {
     let ask = SCENE.asks(Door::AuthRequest, WARM, 1);
-    exchange(bencher, &http_router(doors()), || parsed(&ask[0]));
+    exchange(
+        bencher,
+        &http_router(Arc::new(LiveDoors::new(state()))),
+        || parsed(&ask[0]),
+    );
 }
 
 /// Traefik's door.
 #[divan::bench]
 fn forward_auth(bencher: Bencher<'_, '_>) {
     let ask = SCENE.asks(Door::ForwardAuth, WARM, 1);
-    exchange(bencher, &http_router(doors()), || parsed(&ask[0]));
+    exchange(
+        bencher,
+        &http_router(Arc::new(LiveDoors::new(state()))),
+        || parsed(&ask[0]),
+    );
 }
 
 /// A question at a door until its answer is whole; writing the question is not measured.

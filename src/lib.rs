@@ -57,8 +57,8 @@
 //!    more often than the stated rate. (`tests/it/keys/`)
 //! 8. Token text exists only in the verifier; never in a log, `Debug`, metric or answer.
 //!    (`tests/it/cases.rs`: `no_token_reaches_log_metric_or_answer`)
-//! 9. What a withdrawn key signed is refused after the next good refresh.
-//!    (`tests/it/keys/`)
+//! 9. What a withdrawn key signed is refused after the next good refresh, remembered tokens included.
+//!    (`tests/it/keys/`, `src/verify/tests/verified.rs`)
 //!    What an issuer said of a token is not believed past the token's `exp`.
 //!    (`src/verify/tests/introspection.rs`: `a_cached_answer_does_not_outlive_its_token`)
 //! 10. Every identity header is set or removed on every Allow, with its `_` and `.` aliases.
