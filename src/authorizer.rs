@@ -4,7 +4,6 @@
 //! admitted the request. [`Decision`] has no `Default`, and nothing here turns an error,
 //! a timeout or a panic into `Allow`.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::domain::reason::{Denial, DenyReason, Outage, OutageReason, Refusal};
 use crate::domain::request::RequestContext;
 use crate::verify::Verifier;
 use crate::verify::clock::Clock;
+use crate::verify::panics::catch_panic;
 
 /// The answer to "may this request pass?".
 #[derive(Debug)]
@@ -169,16 +169,4 @@ impl Verdict {
 struct Trace {
     rule: Option<RuleId>,
     issuer: Option<Arc<str>>,
-}
-
-/// Runs a future; `None` if it panicked.
-pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|cx| {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Some),
-            Err(_panic) => std::task::Poll::Ready(None),
-        }
-    })
-    .await
 }

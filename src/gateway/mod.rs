@@ -36,12 +36,13 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::ServiceExt;
 
-use crate::authorizer::{Authorizer, Decision, Verdict, catch_panic};
+use crate::authorizer::{Authorizer, Decision, Verdict};
 use crate::domain::credential::TokenSource;
 use crate::domain::identity::IdentityHeaders;
 use crate::domain::reason::{DenyReason, OutageReason};
 use crate::domain::request::RequestContext;
 use crate::telemetry::{Door, Telemetry};
+use crate::verify::panics::catch_panic;
 use challenge::Challenges;
 use envoy_grpc::EnvoyNames;
 use rejection::Rejection;

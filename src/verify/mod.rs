@@ -30,6 +30,7 @@ pub mod introspection;
 mod issuer;
 mod lifetime;
 mod opaque;
+pub(crate) mod panics;
 mod plan;
 mod refresh;
 mod request;

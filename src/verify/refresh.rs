@@ -5,7 +5,6 @@
 //! another. A panic within a refresh is a failed refresh.
 
 use std::collections::BTreeSet;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::cache::KeyCache;
 use super::clock::Clock;
 use super::failure::FetchError;
 use super::held::{Confirmed, Held};
+use super::panics::catch_panic;
 use super::plan::KeyState;
 use super::schedule::{Demand, Jitter, Schedule};
 use super::settings::RefreshSettings;
@@ -374,16 +374,4 @@ impl Keys {
 
 fn is_json(body: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
-}
-
-/// Runs a future; `None` if it panicked.
-async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|context| {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(poll) => poll.map(Some),
-            Err(_panic) => std::task::Poll::Ready(None),
-        }
-    })
-    .await
 }

@@ -21,10 +21,11 @@ use super::super::{Answers, Doors, SharedDoors, outage};
 use super::kept::{self, Encoded};
 use super::pb::envoy::service::auth::v3::CheckRequest;
 use super::read;
-use crate::authorizer::{Verdict, catch_panic};
+use crate::authorizer::Verdict;
 use crate::domain::reason::{DenyReason, OutageReason};
 use crate::domain::request::RequestContext;
 use crate::telemetry::Door;
+use crate::verify::panics::catch_panic;
 
 /// The largest message read: far above any request head, far below what could hurt.
 const MAX_MESSAGE: usize = 1 << 20;
