@@ -238,7 +238,7 @@ fn door_state(
             rules: config.rules,
             token_sources: config.token_sources,
             identity: config.identity,
-            verifier: Arc::new(verifier.with_cache(config.cache_bytes)?),
+            verifier: Arc::new(verifier.with_cache(config.cache_bytes)),
             deadline: config.deadline,
             clock,
         }),

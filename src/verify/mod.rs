@@ -14,13 +14,14 @@
 //!
 //! What the keys cannot know (bans, logouts, fresh roles) [`introspection`] asks.
 //!
-//! The rooms: `request` is the way of a token through all of them, `verified` what it touches first and
-//! `cache` then; `refresh` is the background task, `plan` what to do about a request, `schedule` and `flood` when to ask the issuer, `source`, `discovery` and
+//! The rooms: `request` is the way of a token through all of them, `digest` what it is remembered by,
+//! `verified` what it touches first and `cache` then; `refresh` is the background task, `plan` what to do about a request, `schedule` and `flood` when to ask the issuer, `source`, `discovery` and
 //! `fetch` how, `snapshot` what outlives a restart; `revocations` what is refused although it verifies.
 
 mod cache;
 mod client;
 pub mod clock;
+mod digest;
 mod discovery;
 mod failure;
 mod fetch;
@@ -56,6 +57,7 @@ use crate::domain::reason::Refusal;
 use client::Clients;
 pub use client::TlsError;
 use clock::Clock;
+use digest::DigestKey;
 pub use failure::FetchError;
 pub use introspection::{Circuit, IntrospectionStatus};
 use issuer::{Issuer, Workshop};
@@ -73,6 +75,7 @@ pub struct Verifier {
     opaque: OpaqueRoutes,
     revocations: Arc<Revocations>,
     max_token_size: usize,
+    digests: DigestKey,
     verified: VerifiedTokens,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
@@ -165,7 +168,8 @@ impl Verifier {
             opaque: OpaqueRoutes::default(),
             revocations: Arc::default(),
             max_token_size,
-            verified: remember(0)?,
+            digests: DigestKey::generate().map_err(|_unspecified| StartError::Randomness)?,
+            verified: VerifiedTokens::new(0),
             clock,
             shutdown: shutdown.clone(),
             tasks: TaskTracker::new(),
@@ -213,7 +217,8 @@ impl Verifier {
             opaque,
             revocations: Arc::clone(&self.revocations),
             max_token_size,
-            verified: remember(DEFAULT_CACHE_BYTES)?,
+            digests: self.digests,
+            verified: VerifiedTokens::new(DEFAULT_CACHE_BYTES),
             clock: Arc::clone(&self.clock),
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
@@ -222,12 +227,12 @@ impl Verifier {
 
     /// The same verifier, which remembers verified tokens in at most about so many bytes instead of
     /// [`DEFAULT_CACHE_BYTES`]; in 0, none.
-    ///
-    /// # Errors
-    /// [`StartError::Randomness`].
-    pub fn with_cache(self, max_bytes: usize) -> Result<Self, StartError> {
-        let verified = remember(max_bytes)?;
-        Ok(Self { verified, ..self })
+    #[must_use]
+    pub fn with_cache(self, max_bytes: usize) -> Self {
+        Self {
+            verified: VerifiedTokens::new(max_bytes),
+            ..self
+        }
     }
 
     /// This verifier with a list of revocations, which every verifier that is reloaded from it shares.
@@ -284,10 +289,6 @@ impl Verifier {
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
-
-fn remember(max_bytes: usize) -> Result<VerifiedTokens, StartError> {
-    VerifiedTokens::new(max_bytes).map_err(|_unspecified| StartError::Randomness)
 }
 
 /// One issuer's state, as `/status` shows it.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::digest::TokenDigest;
 use super::introspection::settings::Mode;
 use super::introspection::{Introspector, Subject};
 use super::issuer::Issuer;
@@ -25,13 +26,18 @@ impl Verifier {
         liveness: Liveness,
         now: UnixTime,
     ) -> Verification {
+        let digest = match self.digest(token) {
+            Ok(digest) => digest,
+            Err(reason) => return Verification::of_nobody(reason),
+        };
         if let Some(name) = self.opaque.issuer_of(token) {
+            let opaque = self.authenticate_opaque(token, digest, name, liveness, now);
             return Verification {
-                outcome: self.authenticate_opaque(token, name, liveness, now).await,
+                outcome: opaque.await,
                 issuer: Some(Arc::clone(name)),
             };
         }
-        let verification = self.verify(token, now).await;
+        let verification = self.verify_digested(token, digest, now).await;
         let Ok(principal) = &verification.outcome else {
             return verification;
         };
@@ -46,7 +52,7 @@ impl Verifier {
             (Demand::ByIssuer | Demand::Introspection, Some(introspector)) => {
                 let subject = Subject::Verified(Arc::clone(principal));
                 introspector
-                    .introspect(token, subject, liveness.on_outage, now)
+                    .introspect(token, digest, subject, liveness.on_outage, now)
                     .await
             }
         };
@@ -60,20 +66,18 @@ impl Verifier {
     async fn authenticate_opaque(
         &self,
         token: BearerToken<'_>,
+        digest: TokenDigest,
         issuer: &str,
         liveness: Liveness,
         now: UnixTime,
     ) -> Result<Arc<Principal>, Refusal> {
-        if token.expose().len() > self.max_token_size {
-            return Err(DenyReason::TokenTooLarge.into());
-        }
         let issuer = self.issuers.get(issuer);
         let asked = issuer.and_then(|issuer| Some((issuer, issuer.introspector()?)));
         let (issuer, introspector): (&Arc<Issuer>, &Introspector) =
             asked.ok_or(DenyReason::IntrospectionMissing)?;
         let subject = Subject::Opaque(Arc::clone(issuer.rules()));
         let principal = introspector
-            .introspect(token, subject, liveness.on_outage, now)
+            .introspect(token, digest, subject, liveness.on_outage, now)
             .await?;
         self.revocations.check(token, &principal, now)?;
         Ok(principal)
@@ -81,7 +85,27 @@ impl Verifier {
 
     /// Verifies a JWT by its issuer's keys, and against the revocations in force.
     pub async fn verify(&self, token: BearerToken<'_>, now: UnixTime) -> Verification {
-        let verification = self.verify_by_keys(token, now).await;
+        match self.digest(token) {
+            Ok(digest) => self.verify_digested(token, digest, now).await,
+            Err(reason) => Verification::of_nobody(reason),
+        }
+    }
+
+    /// The digest of a token that is worth one.
+    fn digest(&self, token: BearerToken<'_>) -> Result<TokenDigest, DenyReason> {
+        if token.expose().len() > self.max_token_size {
+            return Err(DenyReason::TokenTooLarge);
+        }
+        Ok(self.digests.digest(token))
+    }
+
+    async fn verify_digested(
+        &self,
+        token: BearerToken<'_>,
+        digest: TokenDigest,
+        now: UnixTime,
+    ) -> Verification {
+        let verification = self.verify_by_keys(token, digest, now).await;
         // After whatever else may vouch for the token, and for each decision anew.
         let outcome = verification.outcome.and_then(|principal| {
             self.revocations.check(token, &principal, now)?;
@@ -96,14 +120,12 @@ impl Verifier {
     /// The issuer is chosen by the exact `iss`, the key by `kid` within that issuer's keys. Only a
     /// token that nothing but its signature could fail costs a key lookup, or a wait. One that was
     /// verified before costs neither, as long as it lives and its key is in force.
-    async fn verify_by_keys(&self, token: BearerToken<'_>, now: UnixTime) -> Verification {
-        if token.expose().len() > self.max_token_size {
-            return Verification {
-                issuer: None,
-                outcome: Err(DenyReason::TokenTooLarge.into()),
-            };
-        }
-        let digest = self.verified.digest(token);
+    async fn verify_by_keys(
+        &self,
+        token: BearerToken<'_>,
+        digest: TokenDigest,
+        now: UnixTime,
+    ) -> Verification {
         if let Some(known) = self.verified.get(digest) {
             let verification = known.verify(now);
             if verification.as_ref().is_none_or(|now| now.outcome.is_err()) {
@@ -119,12 +141,7 @@ impl Verifier {
         });
         let (token, issuer) = match named {
             Ok(named) => named,
-            Err(reason) => {
-                return Verification {
-                    issuer: None,
-                    outcome: Err(reason.into()),
-                };
-            }
+            Err(reason) => return Verification::of_nobody(reason),
         };
         let outcome = match token.check(issuer.rules(), now) {
             Ok(token) => issuer.keys().verify(token).await.map(Arc::new),
@@ -159,6 +176,16 @@ impl Verifier {
         let issuer = issuer.ok_or(DenyReason::IssuerUnknown)?;
         let event = token.check_event(issuer.rules(), kind, rules, now)?;
         issuer.keys().verify_event(event).await
+    }
+}
+
+impl Verification {
+    /// A token that names no configured issuer.
+    fn of_nobody(reason: DenyReason) -> Self {
+        Self {
+            issuer: None,
+            outcome: Err(reason.into()),
+        }
     }
 }
 

@@ -3,36 +3,22 @@
 //! It remembers principals alone, never a refusal, and never the token's text. What it remembers is
 //! a hint: whoever takes a principal out asks again whether it is alive and its key in force.
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
-use aws_lc_rs::error::Unspecified;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
+use super::digest::{First, TokenDigest};
 use super::issuer::Issuer;
 use crate::domain::claims::Principal;
-use crate::domain::credential::BearerToken;
 
 /// Room for ten to twenty thousand live tokens with the usual dozen claims, in a process that
 /// takes less than that for everything else; `cache.max_bytes` says otherwise.
 pub const DEFAULT_CACHE_BYTES: usize = 64 << 20;
 
 /// Verified tokens of one configuration; those that are used most stay when room gets short.
-pub(super) struct VerifiedTokens {
-    key: [u8; SHA256_OUTPUT_LEN],
-    remembered: Option<Remembered>,
-}
-
-/// A token's digest under the process's key.
-///
-/// All of SHA-256, compared whole: a caller who could make two tokens of one digest would be taken
-/// for the other's owner, and nothing shorter or quicker rules that out. (SHA-256 of a usual token
-/// takes half a microsecond, a fiftieth of an RS256 verification.) The secret in front of the token
-/// keeps a caller from choosing which tokens meet in one bucket of the table.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct TokenDigest([u8; SHA256_OUTPUT_LEN]);
+pub(super) struct VerifiedTokens(Option<Remembered>);
 
 /// A principal, and the issuer of this configuration whose rules and keys it was verified by.
 #[derive(Debug, Clone)]
@@ -51,12 +37,7 @@ type Remembered = Cache<
 
 impl VerifiedTokens {
     /// Remembers tokens in at most about so many bytes; none at all in 0.
-    ///
-    /// # Errors
-    /// The operating system gives us no random numbers.
-    pub(super) fn new(max_bytes: usize) -> Result<Self, Unspecified> {
-        let mut key = [0; SHA256_OUTPUT_LEN];
-        aws_lc_rs::rand::fill(&mut key)?;
+    pub(super) fn new(max_bytes: usize) -> Self {
         let options = OptionsBuilder::new()
             .weight_capacity(u64::try_from(max_bytes).unwrap_or(u64::MAX))
             // Only steers how finely locks are split and how many evicted digests are kept in mind.
@@ -70,38 +51,24 @@ impl VerifiedTokens {
                 DefaultLifecycle::default(),
             )
         };
-        Ok(Self {
-            key,
-            remembered: options.ok().filter(|_| max_bytes > 0).map(cache),
-        })
-    }
-
-    /// The digest under which a token is looked up and remembered.
-    pub(super) fn digest(&self, token: BearerToken<'_>) -> TokenDigest {
-        let mut context = Context::new(&SHA256);
-        // Of fixed length, so that no two pairs of key and token read the same.
-        context.update(&self.key);
-        context.update(token.expose().as_bytes());
-        let mut octets = [0; SHA256_OUTPUT_LEN];
-        octets.copy_from_slice(context.finish().as_ref());
-        TokenDigest(octets)
+        Self(options.ok().filter(|_| max_bytes > 0).map(cache))
     }
 
     /// What is remembered of a token.
     pub(super) fn get(&self, digest: TokenDigest) -> Option<Known> {
-        self.remembered.as_ref()?.get(&digest)
+        self.0.as_ref()?.get(&digest)
     }
 
     /// Remembers a token that was verified just now.
     pub(super) fn insert(&self, digest: TokenDigest, known: Known) {
-        if let Some(remembered) = &self.remembered {
+        if let Some(remembered) = &self.0 {
             remembered.insert(digest, known);
         }
     }
 
     /// Forgets a token.
     pub(super) fn forget(&self, digest: TokenDigest) {
-        if let Some(remembered) = &self.remembered {
+        if let Some(remembered) = &self.0 {
             remembered.remove(&digest);
         }
     }
@@ -109,13 +76,13 @@ impl VerifiedTokens {
     /// How many bytes are taken, by the count that is held against the maximum.
     #[cfg(test)]
     pub(super) fn weight(&self) -> u64 {
-        self.remembered.as_ref().map_or(0, Cache::weight)
+        self.0.as_ref().map_or(0, Cache::weight)
     }
 
     /// How many tokens are remembered.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.remembered.as_ref().map_or(0, Cache::len)
+        self.0.as_ref().map_or(0, Cache::len)
     }
 }
 
@@ -136,38 +103,9 @@ impl Weighter<TokenDigest, Known> for Bytes {
     }
 }
 
-impl std::hash::Hash for TokenDigest {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.0);
-    }
-}
-
-/// The first octets of a digest are its hash: they are spread evenly, and nobody can choose them.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct First(u64);
-
-impl Hasher for First {
-    fn write(&mut self, octets: &[u8]) {
-        if let Some(first) = octets.first_chunk() {
-            self.0 = u64::from_ne_bytes(*first);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 impl std::fmt::Debug for VerifiedTokens {
-    /// Not the key.
+    /// Not what is remembered.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VerifiedTokens").finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for TokenDigest {
-    /// Not the digest: it stands for a credential.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TokenDigest")
     }
 }

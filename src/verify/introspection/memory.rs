@@ -1,4 +1,4 @@
-//! What is remembered of a token's introspection: bounded in bytes, found by a keyed digest.
+//! What is remembered of a token's introspection: bounded in bytes, found by the token's digest.
 //!
 //! Two stores, so that a flood of made-up tokens, which are all inactive, displaces nobody's
 //! good answer. Refuses to know how long an answer is believed.
@@ -6,18 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
 use moka::sync::Cache;
-use serde_json::Value;
 use tokio::time::Instant;
 
+use super::super::digest::TokenDigest;
 use super::plan::Said;
 use crate::domain::claims::Principal;
-use crate::domain::credential::BearerToken;
 use crate::domain::reason::DenyReason;
-
-/// A token's digest under this process's key: useless to whoever reads our memory later.
-pub(super) type Digest = [u8; 32];
 
 /// An answer, and what it made of the token.
 #[derive(Debug, Clone)]
@@ -31,20 +26,19 @@ pub(super) struct Known {
 /// The answers of one endpoint.
 #[derive(Debug)]
 pub(super) struct Memory {
-    key: hmac::Key,
-    active: Cache<Digest, Known>,
-    refused: Cache<Digest, Known>,
+    active: Cache<TokenDigest, Known>,
+    refused: Cache<TokenDigest, Known>,
 }
 
 impl Memory {
-    /// What an entry costs besides its claims: both digests, links, counters, the principal.
+    /// What an entry costs besides its principal: both digests, links, counters.
     const ENTRY: usize = 512;
 
     /// Remembers at most this many bytes, each answer for at most this long.
     pub(super) fn new(bytes: usize, longest: Duration) -> Self {
         let store = |bytes: usize| {
             Cache::builder()
-                .weigher(|_: &Digest, known: &Known| known.weight())
+                .weigher(|_: &TokenDigest, known: &Known| known.weight())
                 .max_capacity(u64::try_from(bytes).unwrap_or(u64::MAX))
                 .time_to_live(longest)
                 .build()
@@ -52,29 +46,18 @@ impl Memory {
         // A refusal is small: an eighth of the room still holds thousands.
         let refused = bytes / 8;
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &rand_key()),
             active: store(bytes - refused),
             refused: store(refused),
         }
     }
 
-    /// The digest of a token.
-    pub(super) fn digest(&self, token: BearerToken<'_>) -> Digest {
-        let tag = hmac::sign(&self.key, token.expose().as_bytes());
-        let mut digest = Digest::default();
-        for (to, from) in digest.iter_mut().zip(tag.as_ref()) {
-            *to = *from;
-        }
-        digest
-    }
-
     /// The last answer about a token.
-    pub(super) fn get(&self, token: &Digest) -> Option<Known> {
+    pub(super) fn get(&self, token: &TokenDigest) -> Option<Known> {
         self.active.get(token).or_else(|| self.refused.get(token))
     }
 
     /// Remembers an answer in place of an earlier one.
-    pub(super) fn put(&self, token: Digest, known: Known) {
+    pub(super) fn put(&self, token: TokenDigest, known: Known) {
         let (here, there) = match known.said() {
             Said::Active => (&self.active, &self.refused),
             Said::Refused => (&self.refused, &self.active),
@@ -117,42 +100,9 @@ impl Known {
     }
 
     fn weight(&self) -> u32 {
-        let claims = self.outcome.as_ref().map_or(0, |principal| {
-            let claims = principal.claims().as_map();
-            claims
-                .iter()
-                .map(|(name, value)| name.len() + MEMBER + weigh(value))
-                .sum()
-        });
-        u32::try_from(Memory::ENTRY + claims).unwrap_or(u32::MAX)
+        let principal = self.outcome.as_ref().map_or(0, |known| known.weight());
+        u32::try_from(Memory::ENTRY + principal).unwrap_or(u32::MAX)
     }
-}
-
-/// What a member of an object costs besides its text: a `String`, a `Value`, its share of a node.
-const MEMBER: usize = 96;
-
-/// What a value costs on the heap. Values come from JSON of bounded depth.
-fn weigh(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len() + 16,
-        Value::Array(items) => items
-            .iter()
-            .map(|item| size_of::<Value>() + weigh(item))
-            .sum(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| name.len() + MEMBER + weigh(value))
-            .sum(),
-    }
-}
-
-fn rand_key() -> Digest {
-    let mut key = Digest::default();
-    // It fails only where the system has no randomness, and then TLS does not work either; a key
-    // that is known still tells tokens apart.
-    let _ = aws_lc_rs::rand::fill(&mut key);
-    key
 }
 
 #[cfg(test)]
@@ -161,6 +111,10 @@ mod tests {
 
     use super::*;
     use crate::domain::claims::fixture;
+    use crate::domain::credential::BearerToken;
+    use crate::verify::digest::DigestKey;
+
+    const ROOM: usize = 256 * 1024;
 
     fn active() -> Known {
         let claims = json!({"sub": "u".repeat(1000), "roles": ["a", "b"], "o": {"p": [1, null]}});
@@ -177,41 +131,44 @@ mod tests {
         }
     }
 
-    fn digest(memory: &Memory, number: u32) -> Digest {
-        memory.digest(BearerToken::new(&number.to_string()))
+    fn digests() -> impl Fn(u32) -> TokenDigest {
+        let key = DigestKey::generate().unwrap();
+        move |number| key.digest(BearerToken::new(&number.to_string()))
     }
 
     #[test]
     fn a_flood_of_made_up_tokens_displaces_no_good_answer() {
-        let memory = Memory::new(64 * 1024, Duration::from_secs(60));
+        let memory = Memory::new(ROOM, Duration::from_secs(60));
+        let digest = digests();
         for number in 0..10 {
-            memory.put(digest(&memory, number), active());
+            memory.put(digest(number), active());
         }
         for number in 10..20_000 {
-            memory.put(digest(&memory, number), inactive());
+            memory.put(digest(number), inactive());
         }
         memory.settle();
-        assert!(memory.bytes() <= 64 * 1024, "{}", memory.bytes());
+        assert!(memory.bytes() <= ROOM as u64, "{}", memory.bytes());
         for number in 0..10 {
-            assert!(memory.get(&digest(&memory, number)).is_some(), "{number}");
+            assert!(memory.get(&digest(number)).is_some(), "{number}");
         }
     }
 
     #[test]
     fn good_answers_are_bounded_too() {
-        let memory = Memory::new(64 * 1024, Duration::from_secs(60));
+        let memory = Memory::new(ROOM, Duration::from_secs(60));
+        let digest = digests();
         for number in 0..100_000 {
-            memory.put(digest(&memory, number), active());
+            memory.put(digest(number), active());
         }
         memory.settle();
-        assert!(memory.bytes() <= 64 * 1024, "{}", memory.bytes());
+        assert!(memory.bytes() <= ROOM as u64, "{}", memory.bytes());
         assert!(memory.len() > 10, "{}", memory.len());
     }
 
     #[test]
     fn the_later_answer_replaces_the_earlier() {
-        let memory = Memory::new(64 * 1024, Duration::from_secs(60));
-        let token = digest(&memory, 1);
+        let memory = Memory::new(ROOM, Duration::from_secs(60));
+        let token = digests()(1);
         memory.put(token, active());
         memory.put(token, inactive());
         assert_eq!(memory.get(&token).unwrap().said(), Said::Refused);
@@ -219,13 +176,5 @@ mod tests {
         assert_eq!(memory.get(&token).unwrap().said(), Said::Active);
         memory.settle();
         assert_eq!(memory.len(), 1);
-    }
-
-    #[test]
-    fn digests_are_of_this_memory_alone() {
-        let [one, two] = [1, 2].map(|_| Memory::new(1024, Duration::from_secs(1)));
-        assert_ne!(digest(&one, 1), digest(&two, 1));
-        assert_ne!(digest(&one, 1), digest(&one, 2));
-        assert_eq!(digest(&one, 1), digest(&one, 1));
     }
 }

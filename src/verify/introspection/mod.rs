@@ -34,6 +34,7 @@ use tokio_util::task::TaskTracker;
 
 use super::client::ClientIdentity;
 use super::clock::Clock;
+use super::digest::TokenDigest;
 use super::settings::PlainHttp;
 use crate::domain::claims::{Principal, TokenRules, UnixTime};
 use crate::domain::credential::BearerToken;
@@ -44,7 +45,7 @@ pub use breaker::Circuit;
 use breaker::{Admission, Breaker};
 use endpoint::Endpoint;
 use failure::Failure;
-use memory::{Digest, Known, Memory};
+use memory::{Known, Memory};
 use plan::{Lifetimes, Use, may_stand_in};
 use settings::{IntrospectionSettings, Mode};
 use status::Counts;
@@ -63,7 +64,7 @@ pub(super) enum Subject {
 #[derive(Debug)]
 struct Question<'t> {
     token: BearerToken<'t>,
-    digest: Digest,
+    digest: TokenDigest,
     subject: Subject,
     /// When it is asked.
     now: UnixTime,
@@ -89,7 +90,7 @@ struct Shared {
     lifetimes: Lifetimes,
     timeout: Duration,
     memory: Memory,
-    flights: Mutex<HashMap<Digest, Landing>>,
+    flights: Mutex<HashMap<TokenDigest, Landing>>,
     /// How many calls are under way or wait for their turn.
     in_flight: AtomicUsize,
     most_in_flight: usize,
@@ -176,19 +177,19 @@ impl Introspector {
         self.0.mode
     }
 
-    /// The principal as its issuer knows it now.
+    /// The principal as its issuer knows it now; the digest is the token's.
     ///
     /// # Errors
     /// What the issuer's answer makes of the token, or why there is none.
     pub(super) async fn introspect(
         &self,
         token: BearerToken<'_>,
+        digest: TokenDigest,
         subject: Subject,
         on_outage: OnOutage,
         now: UnixTime,
     ) -> Result<Arc<Principal>, Refusal> {
         let shared = &self.0;
-        let digest = shared.memory.digest(token);
         let question = Question {
             token,
             digest,
@@ -294,7 +295,7 @@ impl Shared {
     async fn call(
         &self,
         token: &SecretString,
-        digest: Digest,
+        digest: TokenDigest,
         subject: Subject,
     ) -> Result<Known, Failure> {
         // From before the call: what the issuer does meanwhile may not be in its answer.
@@ -337,7 +338,7 @@ enum Flight {
 struct Place {
     shared: Arc<Shared>,
     /// Where others find the call.
-    digest: Option<Digest>,
+    digest: Option<TokenDigest>,
 }
 
 impl Place {

@@ -87,7 +87,7 @@ impl IntrospectionSettings {
     /// database behind an endpoint likes.
     pub const DEFAULT_MAX_CONCURRENT: usize = 64;
 
-    /// A default: some ten thousand users' answers.
+    /// A default: some thousands of users' answers; a user whose answer is displaced costs a call.
     pub const DEFAULT_CACHE_SIZE: usize = 16 * 1024 * 1024;
 
     /// A digest of every setting, secrets included: a reload keeps what was remembered by the same.

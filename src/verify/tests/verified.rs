@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::KeyState;
+use super::super::digest::DigestKey;
 use super::super::issuer::Issuer as Configured;
 use super::super::issuer::Workshop;
 use super::super::verified::{Known, VerifiedTokens};
@@ -137,7 +138,8 @@ async fn what_is_remembered_stays_within_its_bytes() {
     let ann = Signer::new("ann");
     let subject = Subject::start(vec![settings("i", inline(&[&ann]))]);
     let issuer = Arc::clone(&subject.verifier.issuers["i"]);
-    let tokens = VerifiedTokens::new(CACHE).expect("made");
+    let tokens = VerifiedTokens::new(CACHE);
+    let digests = DigestKey::generate().expect("random");
     for number in 0..5_000 {
         let text = format!("token {number}");
         // Of very different sizes.
@@ -146,7 +148,7 @@ async fn what_is_remembered_stays_within_its_bytes() {
             principal: Arc::new(fixture::principal_with(claims)),
             issuer: Arc::clone(&issuer),
         };
-        let digest = tokens.digest(BearerToken::new(&text));
+        let digest = digests.digest(BearerToken::new(&text));
         tokens.insert(digest, known);
         assert!(tokens.weight() <= u64::try_from(CACHE).expect("small"));
     }
@@ -155,21 +157,12 @@ async fn what_is_remembered_stays_within_its_bytes() {
         .verifier
         .reload(Vec::new(), MAX_TOKEN_SIZE)
         .expect("reloads");
-    let none = none.with_cache(0).expect("made").verified;
+    let none = none.with_cache(0).verified;
     let principal = Arc::new(fixture::principal_with(json!({})));
-    let digest = none.digest(BearerToken::new("t"));
+    let digest = digests.digest(BearerToken::new("t"));
     none.insert(digest, Known { principal, issuer });
     assert_eq!((none.len(), none.weight()), (0, 0));
     assert!(none.get(digest).is_none());
-}
-
-#[test]
-fn processes_do_not_share_digests() {
-    let digest = || {
-        let tokens = VerifiedTokens::new(CACHE).expect("made");
-        tokens.digest(BearerToken::new("t"))
-    };
-    assert!(digest() != digest());
 }
 
 /// A configured issuer that nobody asks anything.
@@ -191,12 +184,13 @@ proptest! {
     /// Another token is another digest, however little differs and whatever else is remembered.
     #[test]
     fn no_token_is_taken_for_another(token in "[a-c.]{0,40}", other in "[a-c.]{0,40}", at in 0usize..40) {
-        let tokens = VerifiedTokens::new(CACHE).expect("made");
+        let tokens = VerifiedTokens::new(CACHE);
+        let digests = DigestKey::generate().expect("random");
         let known = Known {
             principal: Arc::new(fixture::principal_with(json!({}))),
             issuer: some_issuer(),
         };
-        let digest = |text: &str| tokens.digest(BearerToken::new(text));
+        let digest = |text: &str| digests.digest(BearerToken::new(text));
         tokens.insert(digest(&token), known);
         prop_assert!(tokens.get(digest(&token)).is_some());
         let mut near = token.clone();
