@@ -15,3 +15,4 @@ pub mod policy;
 pub mod reason;
 pub mod request;
 pub mod revocation;
+mod text;

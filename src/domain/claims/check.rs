@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::super::reason::DenyReason;
+use super::super::text::is_misleading;
 use super::{Audiences, Lifetime, Profile, TokenRules, TokenType, UnixTime, kind};
 
 /// Checks a claims set against an issuer's rules; tells when the token lives.
@@ -179,7 +180,7 @@ pub(in super::super) fn numeric_date(
 /// A string that is not empty and holds nothing that changes how its surroundings are read.
 pub(super) fn plain_text(value: &Value) -> Result<(), DenyReason> {
     match value {
-        Value::String(text) if !text.is_empty() && !text.chars().any(is_unsafe) => Ok(()),
+        Value::String(text) if !text.is_empty() && !text.chars().any(is_misleading) => Ok(()),
         Value::Null
         | Value::Bool(_)
         | Value::Number(_)
@@ -187,19 +188,6 @@ pub(super) fn plain_text(value: &Value) -> Result<(), DenyReason> {
         | Value::Array(_)
         | Value::Object(_) => Err(DenyReason::ClaimInvalid),
     }
-}
-
-/// Control characters, line and paragraph separators, and the bidirectional controls of UAX #9.
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{61c}'
-                | '\u{200e}'
-                | '\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}'
-        )
 }
 
 #[cfg(test)]

@@ -208,7 +208,9 @@ fn sub_is_a_string_that_shows_as_it_is() {
         (Some(json!(["s"])), Err(ClaimInvalid)),
         (Some(json!(null)), Err(ClaimInvalid)),
     ];
-    for unsafe_character in "\0\r\n\t\u{7f}\u{85}\u{2028}\u{2029}\u{202e}\u{2066}\u{200f}".chars() {
+    for unsafe_character in
+        "\0\r\n\t\u{7f}\u{85}\u{2028}\u{2029}\u{202e}\u{2066}\u{61c}\u{200e}\u{200f}".chars()
+    {
         let sub = format!("admin{unsafe_character}x");
         rows.push((Some(json!(sub)), Err(ClaimInvalid)));
     }

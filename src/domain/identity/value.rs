@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::NonAscii;
 use crate::domain::reason::DenyReason;
 use crate::domain::request::push_encoded;
+use crate::domain::text::is_misleading;
 
 /// The header value of a claim; `None` where it has nothing to say.
 pub(super) fn render(
@@ -64,7 +65,7 @@ fn push(
     let inner = text.trim();
     let inner_start = text.len() - text.trim_start().len();
     for (at, character) in text.char_indices() {
-        if is_control(character) {
+        if is_misleading(character) {
             return Err(DenyReason::IdentityUnsafe);
         }
         let is_edge = at < inner_start || at >= inner_start + inner.len();
@@ -93,17 +94,6 @@ fn push(
         }
     }
     Ok(())
-}
-
-/// C0, DEL and C1; line and paragraph separators; bidirectional embeddings, overrides and isolates.
-///
-/// No name needs them, and what shows them (a log, a page, a terminal) can be made to lie.
-fn is_control(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
-        )
 }
 
 #[cfg(test)]
@@ -198,10 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_deny_in_every_form() {
+    fn misleading_characters_deny_in_every_form() {
         for control in [
             "\0", "\t", "\n", "\r", "\u{1b}", "\u{7f}", "\u{80}", "\u{85}", "\u{9f}", "\u{2028}",
-            "\u{2029}", "\u{202a}", "\u{202e}", "\u{2066}", "\u{2069}",
+            "\u{2029}", "\u{202a}", "\u{202e}", "\u{2066}", "\u{2069}", "\u{61c}", "\u{200e}",
+            "\u{200f}",
         ] {
             for text in [
                 control.to_owned(),

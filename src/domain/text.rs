@@ -1,0 +1,37 @@
+//! What a text may hold that names somebody.
+
+/// Whether a character changes how what surrounds it is read: C0, DEL and C1, line and paragraph
+/// separators, and every bidirectional control of UAX #9.
+///
+/// No name needs them, and what shows them (a log, a page, a terminal) can be made to lie. The
+/// joiners U+200C and U+200D are not among them: names in Persian and Hindi are spelt with them.
+pub(super) fn is_misleading(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_spelt_without_misleading_characters() {
+        let misleading = "\0\t\n\r\u{1b}\u{7f}\u{80}\u{85}\u{9f}\u{61c}\u{200e}\u{200f}\u{2028}\
+                          \u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        for character in misleading.chars() {
+            assert!(is_misleading(character), "{character:?}");
+        }
+        for character in
+            "a %,é€ａ\u{a0}\u{5d0}\u{627}\u{200c}\u{200d}\u{2027}\u{202f}\u{1f600}".chars()
+        {
+            assert!(!is_misleading(character), "{character:?}");
+        }
+    }
+}
