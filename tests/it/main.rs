@@ -15,6 +15,8 @@ mod introspection;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod kubernetes;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod process;
