@@ -45,7 +45,14 @@ impl Answer {
     /// # Errors
     /// The text is no such answer.
     pub fn rfc7662(text: &[u8]) -> Result<Self, AnswerError> {
-        let mut members = json::parse_object(text)?;
+        Self::from_members(json::parse_object(text)?)
+    }
+
+    /// Reads the members of an RFC 7662 answer, as a signed one (RFC 9701) carries them.
+    ///
+    /// # Errors
+    /// They are no such answer.
+    pub fn from_members(mut members: Map<String, Value>) -> Result<Self, AnswerError> {
         let Some(Value::Bool(active)) = members.remove("active") else {
             return Err(AnswerError::NoVerdict);
         };

@@ -139,8 +139,12 @@ reasons! {
         IntrospectionTimeout => "introspection_timeout",
         /// The introspection endpoint refused our own credentials (401 or 403).
         IntrospectionRefused => "introspection_refused",
-        /// The introspection endpoint cannot be reached, failed, or answered with something that is no answer.
+        /// The introspection endpoint cannot be reached, or the connection broke.
+        IntrospectionUnreachable => "introspection_unreachable",
+        /// The introspection endpoint answered with an error, or pointed elsewhere.
         IntrospectionFailed => "introspection_failed",
+        /// The introspection endpoint answered with something that is no answer, or not a signed one where that is due.
+        IntrospectionUnreadable => "introspection_unreadable",
         /// The introspection endpoint failed several times in a row and is not asked for a moment.
         IntrospectionCircuitOpen => "introspection_circuit_open",
         /// More introspection calls are under way or waiting than `introspection.max_concurrent` allows.

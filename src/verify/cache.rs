@@ -16,10 +16,9 @@ use super::plan::{Answer, Health, Inquiry, KeyMatch, KeyState, Plan, plan, plan_
 use super::schedule::Demand;
 use crate::domain::algorithm::Algorithm;
 use crate::domain::claims::Principal;
-use crate::domain::jws::{CheckedEvent, CheckedToken};
+use crate::domain::jws::{CheckedStatement, CheckedToken};
 use crate::domain::keys::{KeySet, Lookup, SkippedKey};
 use crate::domain::reason::{DenyReason, Outage, Refusal};
-use crate::domain::revocation::Revocation;
 
 /// One issuer's keys, shared between requests and the background task.
 #[derive(Debug)]
@@ -148,14 +147,15 @@ impl KeyCache {
         held.keys.vouches_for(principal)
     }
 
-    /// What a token about an event revokes, if it verifies.
-    pub(super) async fn verify_event(
+    /// What the issuer states in a token that grants nothing, if it verifies.
+    pub(super) async fn verify_statement<M>(
         &self,
-        event: CheckedEvent<'_>,
-    ) -> Result<Vec<Revocation>, Refusal> {
-        let held = self.ask(event.kid(), event.algorithm()).await?;
-        match held.keys.find(event.kid(), event.algorithm()) {
-            Lookup::Keys(keys) => Ok(event.verify(keys)?),
+        statement: CheckedStatement<'_, M>,
+    ) -> Result<M, Refusal> {
+        let (kid, algorithm) = (statement.kid(), statement.algorithm());
+        let held = self.ask(kid, algorithm).await?;
+        match held.keys.find(kid, algorithm) {
+            Lookup::Keys(keys) => Ok(statement.verify(keys)?),
             Lookup::UnknownKid | Lookup::Unsuitable => Err(DenyReason::KeyUnsuitable.into()),
         }
     }

@@ -15,7 +15,7 @@ use super::client::{ClientIdentity, Clients};
 use super::clock::Clock;
 use super::discovery::Discovery;
 use super::fetch::Fetcher;
-use super::introspection::{Introspector, Means};
+use super::introspection::{Introspector, Means, Signer};
 use super::refresh::Refresher;
 use super::schedule::Jitter;
 use super::settings::{
@@ -96,10 +96,6 @@ impl Issuer {
                 problem,
             })
         };
-        let asked_before = before.and_then(Self::introspector);
-        let introspector = introspection
-            .map(|settings| workshop.introspector(&rules, &http, settings, asked_before))
-            .transpose()?;
         let keys = match &keys {
             KeySource::None => Arc::new(Keys::none(&name)),
             KeySource::Inline(jwks) => fixed(Keys::inline(&name, jwks))?,
@@ -134,6 +130,17 @@ impl Issuer {
                 Keys::kept(&name, origin, reader, before, workshop)
             }
         };
+        let introspector = introspection
+            .map(|settings| {
+                let signer = Signer {
+                    keys: Arc::clone(&keys.cache),
+                    rules: Arc::clone(&rules),
+                    clock: Arc::clone(workshop.clock),
+                };
+                let asked_before = before.and_then(Self::introspector);
+                workshop.introspector(signer, &http, settings, asked_before)
+            })
+            .transpose()?;
         Ok(Self {
             rules,
             optional,
@@ -210,7 +217,7 @@ impl Workshop<'_> {
 
     fn introspector(
         &mut self,
-        rules: &Arc<TokenRules>,
+        signer: Signer,
         http: &HttpSettings,
         settings: IntrospectionSettings,
         before: Option<&Introspector>,
@@ -226,15 +233,14 @@ impl Workshop<'_> {
             .clients
             .client(&http, &settings.url)
             .map_err(|problem| StartError::Tls {
-                issuer: Arc::clone(&rules.issuer),
+                issuer: Arc::clone(&signer.rules.issuer),
                 problem,
             })?;
         let means = Means {
-            rules,
+            signer,
             identity,
             client,
             plain_http: http.plain_http,
-            clock: self.clock,
             tasks: self.tasks,
             shutdown: self.shutdown,
         };

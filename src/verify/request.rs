@@ -175,7 +175,7 @@ impl Verifier {
         let issuer = self.issuers.get(token.issuer()?);
         let issuer = issuer.ok_or(DenyReason::IssuerUnknown)?;
         let event = token.check_event(issuer.rules(), kind, rules, now)?;
-        issuer.keys().verify_event(event).await
+        issuer.keys().verify_statement(event).await
     }
 }
 

@@ -215,7 +215,7 @@ rules:
     issuer.kill();
     let dead = good.ask(Door::ForwardAuth, "/hard", token).await;
     assert_eq!(seen(&dead), outage, "{dead:?}");
-    good.until_logged("introspection_failed").await;
+    good.until_logged("introspection_unreachable").await;
     for path in ["/soft", "/"] {
         let answer = good.ask(Door::ForwardAuth, path, token).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");

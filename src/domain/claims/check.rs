@@ -74,6 +74,19 @@ impl<'c> Unbelieved<'c> {
         })
     }
 
+    /// When what the token says was said, where that is not about its bearer: `iat` is demanded,
+    /// `exp` usually absent (RFC 8417 §2.2, RFC 9701 §5).
+    pub(super) fn statement_lifetime(self) -> Result<Lifetime, DenyReason> {
+        Ok(Lifetime {
+            not_before: UnixTime(0),
+            issued_at: numeric_date(self.required("iat")?, f64::ceil)?,
+            expires_at: self
+                .0
+                .get("exp")
+                .map_or(Ok(UnixTime(u64::MAX)), |exp| numeric_date(exp, f64::floor))?,
+        })
+    }
+
     /// A subject that is there is one that can be shown and compared: a string, not empty,
     /// without characters that change how what follows them is read.
     fn check_subject(self) -> Result<(), DenyReason> {

@@ -11,7 +11,7 @@ use super::super::reason::DenyReason;
 use super::super::revocation::{Revocation, Target, TargetKind, Terms};
 use super::check::{Unbelieved, numeric_date, plain_text};
 use super::kind::{UNSPECIFIC, without_application};
-use super::{Audiences, Lifetime, TokenRules, UnixTime};
+use super::{Audiences, TokenRules, UnixTime};
 
 /// Which kind of token about an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,23 +69,14 @@ pub(in super::super) fn check(
     check_type(typ, kind)?;
     let claims = Unbelieved(claims);
     claims.check_issuer(&issuer.issuer)?;
-    let issued_at = numeric_date(claims.required("iat")?, f64::ceil)?;
-    let expires_at = match claims.0.get("exp") {
-        // RFC 8417 §2.2: usually absent; a replay does no harm here.
-        None => UnixTime(u64::MAX),
-        Some(exp) => numeric_date(exp, f64::floor)?,
-    };
-    let lifetime = Lifetime {
-        not_before: UnixTime(0),
-        issued_at,
-        expires_at,
-    };
+    // One without `exp` may be replayed at any time, and does no harm then.
+    let lifetime = claims.statement_lifetime()?;
     lifetime.check(now, issuer.clock_skew)?;
     plain_text(claims.required("jti")?)?;
     claims.check_audiences(&rules.audiences)?;
     let event = Event {
         issuer: &issuer.issuer,
-        issued_at,
+        issued_at: lifetime.issued_at,
         keep: rules.keep,
     };
     match kind {

@@ -4,6 +4,7 @@
 //! when an issuer's key signed its claims, and [`introspection`](super::introspection), when the
 //! issuer said them itself.
 
+mod answer;
 mod check;
 mod event;
 mod kind;
@@ -21,6 +22,7 @@ use super::identity::KeptValues;
 use super::keys::{Thumbprint, VerifyingKey};
 use super::reason::DenyReason;
 
+pub(super) use answer::check as check_answer;
 pub(super) use check::{check, numeric_date};
 pub(super) use event::check as check_event;
 pub use event::{EventKind, EventRules};

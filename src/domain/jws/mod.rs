@@ -11,7 +11,9 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Map, Value};
 
 use super::algorithm::Algorithm;
-use super::claims::{self, EventKind, EventRules, Lifetime, Principal, TokenRules, UnixTime};
+use super::claims::{
+    self, Audiences, EventKind, EventRules, Lifetime, Principal, TokenRules, UnixTime,
+};
 use super::credential::BearerToken;
 use super::json;
 use super::keys::{KeySet, VerifyingKey};
@@ -37,10 +39,11 @@ pub struct CheckedToken<'t> {
     lifetime: Lifetime,
 }
 
-/// A token about an event whose claims would do if its signature verified.
-pub struct CheckedEvent<'t> {
+/// A token that states something (`M`) and grants nothing, whose claims would do if its signature
+/// verified.
+pub struct CheckedStatement<'t, M> {
     token: UnverifiedToken<'t>,
-    revocations: Vec<Revocation>,
+    meaning: M,
 }
 
 /// What is read of a JOSE header (RFC 7515 §4).
@@ -108,7 +111,8 @@ impl<'t> UnverifiedToken<'t> {
 }
 
 impl<'t> UnverifiedToken<'t> {
-    /// Checks everything but the signature of a token about an event: never one that grants access.
+    /// Checks everything but the signature of a token about an event; what it states is what the
+    /// issuer revokes by it.
     ///
     /// # Errors
     /// The first rule that the token breaks.
@@ -118,15 +122,41 @@ impl<'t> UnverifiedToken<'t> {
         kind: EventKind,
         rules: &EventRules,
         now: UnixTime,
-    ) -> Result<CheckedEvent<'t>, DenyReason> {
+    ) -> Result<CheckedStatement<'t, Vec<Revocation>>, DenyReason> {
+        self.check_statement(issuer, |typ, claims| {
+            claims::check_event(typ, claims, issuer, kind, rules, now)
+        })
+    }
+
+    /// Checks everything but the signature of an introspection answer (RFC 9701 §5) to a question
+    /// that was `asked` then; what it states are the answer's members.
+    ///
+    /// # Errors
+    /// The first rule that the token breaks.
+    pub fn check_answer(
+        self,
+        issuer: &TokenRules,
+        audiences: &Audiences,
+        asked: UnixTime,
+        now: UnixTime,
+    ) -> Result<CheckedStatement<'t, Map<String, Value>>, DenyReason> {
+        self.check_statement(issuer, |typ, claims| {
+            claims::check_answer(typ, claims, issuer, audiences, asked, now)
+        })
+    }
+
+    fn check_statement<M>(
+        self,
+        issuer: &TokenRules,
+        check: impl FnOnce(Option<&str>, &Map<String, Value>) -> Result<M, DenyReason>,
+    ) -> Result<CheckedStatement<'t, M>, DenyReason> {
         if !issuer.algorithms.contains(self.header.algorithm) {
             return Err(DenyReason::AlgorithmForbidden);
         }
-        let typ = self.header.typ.as_deref();
-        let revocations = claims::check_event(typ, &self.claims, issuer, kind, rules, now)?;
-        Ok(CheckedEvent {
+        let meaning = check(self.header.typ.as_deref(), &self.claims)?;
+        Ok(CheckedStatement {
             token: self,
-            revocations,
+            meaning,
         })
     }
 
@@ -150,7 +180,7 @@ impl<'t> UnverifiedToken<'t> {
     }
 }
 
-impl CheckedEvent<'_> {
+impl<M> CheckedStatement<'_, M> {
     /// The `kid` header (RFC 7515 §4.1.4).
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
@@ -163,16 +193,16 @@ impl CheckedEvent<'_> {
         self.token.header.algorithm
     }
 
-    /// What the issuer revokes by it, if one of the keys verifies the signature.
+    /// What the issuer states, if one of the keys verifies the signature.
     ///
     /// # Errors
     /// As [`CheckedToken::verify`].
     pub fn verify<'k>(
         self,
         keys: impl IntoIterator<Item = &'k VerifyingKey>,
-    ) -> Result<Vec<Revocation>, DenyReason> {
+    ) -> Result<M, DenyReason> {
         self.token.signer(keys)?;
-        Ok(self.revocations)
+        Ok(self.meaning)
     }
 }
 
@@ -253,9 +283,9 @@ impl fmt::Debug for UnverifiedToken<'_> {
     }
 }
 
-impl fmt::Debug for CheckedEvent<'_> {
+impl<M> fmt::Debug for CheckedStatement<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckedEvent")
+        f.debug_struct("CheckedStatement")
             .field("algorithm", &self.algorithm())
             .finish_non_exhaustive()
     }

@@ -260,7 +260,9 @@ findings! {
         /// A secret that no header can carry.
         IntrospectionSecret => "introspection_secret", "the secret is sent in a header: write 1 to 4096 visible ASCII characters, as from `openssl rand -hex 32`";
         /// Opaque tokens that nobody is asked about.
-        OpaqueAlone => "opaque_alone", "only its issuer can read an opaque token: add `introspection` with the protocol `rfc7662`";
+        OpaqueAlone => "opaque_alone", "only its issuer can read an opaque token: add `introspection` with the protocol `rfc7662` or `rfc9701`";
+        /// Signed answers of an issuer without keys.
+        SignedAnswersWithoutKeys => "signed_answers_without_keys", "the issuer's keys verify what `rfc9701` brings, and an issuer with `opaque: true` has none of itself: add `jwks_url`, `jwks_file`, `jwks` or `discovery_url`";
         /// Opaque tokens of an issuer that has none.
         OpaqueAtAuthfort => "opaque_at_authfort", "an AuthFort server's access tokens are JWTs: remove `opaque`, or the profile";
         /// A prefix without `opaque: true`.

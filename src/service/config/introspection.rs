@@ -1,5 +1,6 @@
 //! What introspection means: whom to ask, with which credentials, and which rules want it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -7,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::domain::claims::Profile;
 use crate::domain::policy::{Access, Demand, Liveness, OnOutage, RuleSet};
 use crate::verify::settings::{
-    ClientAuth, IntrospectionSettings, IssuerSettings, Mode, Opaque, Protocol,
+    ClientAuth, IntrospectionSettings, IssuerSettings, KeySource, Mode, Protocol,
 };
 
 use super::bounds::{Bounds, is_on};
@@ -122,61 +123,14 @@ pub(super) fn settings(
     })
 }
 
-/// Which opaque tokens are an issuer's.
-pub(super) fn opaque(raw: &RawIssuer, profile: Profile, notes: &mut Notes<'_>) -> Opaque {
-    if !is_on(&raw.opaque) {
-        if let Some(at) = raw.opaque_prefix.given() {
-            notes.error(Fault::OpaquePrefixAlone, &at.spot);
-        }
-        return Opaque::None;
-    }
-    if let Some(at) = raw.opaque.given() {
-        let asks_otherwise = |raw: &RawIntrospection| {
-            raw.protocol
-                .given()
-                .is_some_and(|at| at.value != ProtocolName::Rfc7662)
-        };
-        if profile == Profile::Authfort {
-            notes.error(Fault::OpaqueAtAuthfort, &at.spot);
-        } else if raw.introspection.is_absent()
-            || raw.introspection.given().is_some_and(asks_otherwise)
-        {
-            notes.error(Fault::OpaqueAlone, &at.spot);
-        }
-    }
-    match raw.opaque_prefix.given() {
-        Some(at) => {
-            if !may_begin_opaque(&at.value) {
-                notes.error(Fault::OpaquePrefix { found: at.shown() }, &at.spot);
-            }
-            Opaque::Prefix(at.value.as_str().into())
-        }
-        None => Opaque::Rest,
-    }
-}
-
-/// No two issuers may claim the same opaque tokens.
-pub(super) fn check_prefixes(issuers: &[RawIssuer], notes: &mut Notes<'_>) {
-    let prefix = |issuer: &RawIssuer| match &issuer.opaque_prefix {
-        Setting::Given(at) => Some(Some(at.value.clone())),
-        Setting::Absent => Some(None),
-        Setting::Bad => None,
-    };
-    let opaque: Vec<_> = issuers
-        .iter()
-        .filter(|issuer| is_on(&issuer.opaque))
-        .filter_map(|issuer| Some((prefix(issuer)?, issuer.opaque.given()?)))
-        .collect();
-    for (place, (own, at)) in opaque.iter().enumerate() {
-        let overlaps = |(other, _): &&(Option<String>, &At<_>)| match (own, other) {
-            (None, None) => true,
-            (Some(one), Some(two)) => one.starts_with(two) || two.starts_with(one),
-            (None, Some(_)) | (Some(_), None) => false,
-        };
-        if let Some((_, first)) = opaque.iter().take(place).find(overlaps) {
-            let first_line = first.spot.span.line;
-            notes.error(Fault::OpaqueTwice { first_line }, &at.spot);
-        }
+/// Signed answers are verified with keys: an issuer without any can give none.
+pub(super) fn check_signer(raw: &RawIssuer, keys: Option<&KeySource>, notes: &mut Notes<'_>) {
+    let protocol = raw.introspection.given().map(|raw| &raw.protocol);
+    if let Some(Setting::Given(at)) = protocol
+        && at.value == ProtocolName::Rfc9701
+        && matches!(keys, Some(KeySource::None))
+    {
+        notes.error(Fault::SignedAnswersWithoutKeys, &at.spot);
     }
 }
 
@@ -266,22 +220,22 @@ fn protocol(
     };
     match name {
         ProtocolName::Rfc7662 => {
-            let secret = secret(raw, files, notes);
-            let auth = match auth {
-                AuthName::Bearer => {
-                    unused(&raw.client_id, "client_id", "bearer", notes);
-                    ClientAuth::Bearer(sendable(raw, secret?, notes)?)
-                }
-                AuthName::Basic => ClientAuth::Basic {
-                    id: client_id(raw, notes)?,
-                    secret: secret?,
-                },
-                AuthName::Post => ClientAuth::Post {
-                    id: client_id(raw, notes)?,
-                    secret: secret?,
-                },
+            let id = if auth == AuthName::Bearer {
+                unused(&raw.client_id, "client_id", "bearer", notes);
+                None
+            } else {
+                client_id(raw, notes)
             };
+            let auth = client_auth(raw, auth, id, files, notes)?;
             Some(Protocol::Rfc7662(auth))
+        }
+        ProtocolName::Rfc9701 => {
+            let id = client_id(raw, notes);
+            let auth = client_auth(raw, auth, id.clone(), files, notes)?;
+            Some(Protocol::Rfc9701 {
+                auth,
+                audience: id?,
+            })
         }
         ProtocolName::Authfort => {
             unused(&raw.auth, "auth", "authfort", notes);
@@ -299,7 +253,23 @@ fn protocol(
     }
 }
 
-fn client_id(raw: &RawIntrospection, notes: &mut Notes<'_>) -> Option<std::sync::Arc<str>> {
+/// How we say who we are.
+fn client_auth(
+    raw: &RawIntrospection,
+    auth: AuthName,
+    id: Option<Arc<str>>,
+    files: &Files,
+    notes: &mut Notes<'_>,
+) -> Option<ClientAuth> {
+    let secret = secret(raw, files, notes)?;
+    Some(match auth {
+        AuthName::Bearer => ClientAuth::Bearer(sendable(raw, secret, notes)?),
+        AuthName::Basic => ClientAuth::Basic { id: id?, secret },
+        AuthName::Post => ClientAuth::Post { id: id?, secret },
+    })
+}
+
+fn client_id(raw: &RawIntrospection, notes: &mut Notes<'_>) -> Option<Arc<str>> {
     if raw.client_id.is_absent() {
         missing(
             raw,
@@ -365,13 +335,4 @@ fn unused<T>(
 
 fn missing(raw: &RawIntrospection, key: &'static str, advice: &'static str, notes: &mut Notes<'_>) {
     notes.error(Fault::Missing { key, advice }, &raw.spot);
-}
-
-/// What a token may begin with (RFC 6750 §2.1), and no JWT does: their first byte is `{` (RFC 7515 §3.1).
-fn may_begin_opaque(prefix: &str) -> bool {
-    const JWT: &str = "eyJ";
-    prefix.bytes().all(|byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
-    }) && !prefix.starts_with(JWT)
-        && !JWT.starts_with(prefix)
 }

@@ -17,6 +17,7 @@ use super::files::{Files, Pem};
 use super::introspection;
 use super::key_source::{self, Given};
 use super::notes::Notes;
+use super::opaque;
 use super::raw::{RawIssuer, RawKeys, RawRefresh};
 use super::read::{At, Setting};
 use super::values::RawAudiences;
@@ -68,7 +69,7 @@ pub(super) fn from_raw(
 ) -> Vec<IssuerSettings> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut issuers = Vec::with_capacity(raw.len());
-    introspection::check_prefixes(&raw, notes);
+    opaque::check_prefixes(&raw, notes);
     for issuer in raw {
         if let Some(name) = issuer.issuer.given() {
             let line = name.spot.span.line;
@@ -216,7 +217,8 @@ fn one(
     };
     let http = http(raw, files, notes);
     let introspection = introspection::settings(raw, profile, files, notes);
-    let opaque = introspection::opaque(raw, profile, notes);
+    introspection::check_signer(raw, keys.as_ref(), notes);
+    let opaque = opaque::settings(raw, profile, notes);
     let rules = TokenRules {
         issuer: Arc::from(issuer?.value),
         profile,

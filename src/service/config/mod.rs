@@ -17,6 +17,7 @@ mod key_source;
 mod limits;
 mod listen;
 mod notes;
+mod opaque;
 mod problem;
 mod raw;
 mod read;

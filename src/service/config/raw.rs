@@ -147,21 +147,23 @@ mapping! {
     RawIntrospection ("a mapping such as {url: https://login.example.com/introspect}") {
         /// The endpoint. Required.
         url: At<String> = text,
-        /// `rfc7662` (default), `authfort` (default for that profile) or `authfort-me`: an AuthFort server's
-        /// `GET /auth/me` with the user's own token, for sessions that outlive their first refresh.
+        /// `rfc7662` (default), `rfc9701` (the same, with answers that the issuer signs and nothing else),
+        /// `authfort` (default for that profile) or `authfort-me`: an AuthFort server's `GET /auth/me` with the
+        /// user's own token, for sessions that outlive their first refresh.
         protocol: At<ProtocolName> = choice(&[
             ("rfc7662", ProtocolName::Rfc7662),
+            ("rfc9701", ProtocolName::Rfc9701),
             ("authfort", ProtocolName::Authfort),
             ("authfort-me", ProtocolName::AuthfortMe),
         ]),
-        /// How we say who we are to an `rfc7662` endpoint: `client_secret_basic` (default: RFC 6749 §2.3.1 demands that
+        /// How we say who we are to an `rfc7662` or `rfc9701` endpoint: `client_secret_basic` (default: RFC 6749 §2.3.1 demands that
         /// every server takes it), `client_secret_post` or `bearer`.
         auth: At<AuthName> = choice(&[
             ("client_secret_basic", AuthName::Basic),
             ("client_secret_post", AuthName::Post),
             ("bearer", AuthName::Bearer),
         ]),
-        /// Our client id, for the two that need one.
+        /// Our client id, for the two that need one, and the `aud` of answers by `rfc9701`.
         client_id: At<String> = text,
         /// Our secret there. Better in a file or a variable.
         secret: At<SecretString> = secret,
@@ -188,6 +190,7 @@ mapping! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProtocolName {
     Rfc7662,
+    Rfc9701,
     Authfort,
     AuthfortMe,
 }

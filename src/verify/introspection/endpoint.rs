@@ -13,10 +13,14 @@ use super::super::fetch::{check_url, classify, read_body};
 use super::super::settings::PlainHttp;
 use super::failure::Failure;
 use super::settings::{ClientAuth, Protocol};
+use super::signed::Signer;
 use crate::domain::introspection::Answer;
 
 /// How long an answer may be: the largest real ones, with hundreds of groups, are a third of it.
 const MAX_ANSWER: usize = 64 * 1024;
+
+/// The media type of a signed answer (RFC 9701 §4).
+const SIGNED_ANSWER: &str = "application/token-introspection+jwt";
 
 /// Asks one endpoint.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub(super) struct Endpoint {
     pub(super) url: Url,
     pub(super) plain_http: PlainHttp,
     pub(super) protocol: Protocol,
+    pub(super) signer: Signer,
 }
 
 /// What is sent.
@@ -38,6 +43,7 @@ impl Endpoint {
     /// Asks about a token.
     pub(super) async fn ask(&self, token: &SecretString) -> Result<Answer, Failure> {
         check_url(&self.url, self.plain_http)?;
+        let asked = self.signer.now();
         let Message {
             method,
             headers,
@@ -66,15 +72,33 @@ impl Endpoint {
         } else {
             Vec::new()
         };
-        self.meaning(status, &body)
+        match &self.protocol {
+            Protocol::Rfc9701 { audience, .. } if status == StatusCode::OK => {
+                if !is_signed(response.headers()) {
+                    return Err(Failure::NotSigned);
+                }
+                self.signer.read(&body, audience, asked).await
+            }
+            Protocol::Rfc7662(_)
+            | Protocol::Rfc9701 { .. }
+            | Protocol::Authfort(_)
+            | Protocol::AuthfortMe => self.meaning(status, &body),
+        }
     }
 
     fn message(&self, token: &str) -> Result<Message, Failure> {
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let accepted = match &self.protocol {
+            // Alone: whoever may choose might choose the plain one.
+            Protocol::Rfc9701 { .. } => SIGNED_ANSWER,
+            Protocol::Rfc7662(_) | Protocol::Authfort(_) | Protocol::AuthfortMe => {
+                "application/json"
+            }
+        };
+        headers.insert(ACCEPT, HeaderValue::from_static(accepted));
         let mut form = form_urlencoded::Serializer::new(String::new());
         let (method, body) = match &self.protocol {
-            Protocol::Rfc7662(auth) => {
+            Protocol::Rfc7662(auth) | Protocol::Rfc9701 { auth, .. } => {
                 form.append_pair("token", token)
                     .append_pair("token_type_hint", "access_token");
                 match auth {
@@ -112,7 +136,7 @@ impl Endpoint {
         })
     }
 
-    /// What an answer means. Nothing but a well-formed "not active" means inactive.
+    /// What a plain answer means. Nothing but a well-formed "not active" means inactive.
     fn meaning(&self, status: StatusCode, body: &[u8]) -> Result<Answer, Failure> {
         match (&self.protocol, status) {
             (Protocol::Rfc7662(_), StatusCode::OK) => Ok(Answer::rfc7662(body)?),
@@ -124,7 +148,7 @@ impl Endpoint {
                 Ok(Answer::Inactive)
             }
             (
-                Protocol::Rfc7662(_) | Protocol::Authfort(_),
+                Protocol::Rfc7662(_) | Protocol::Rfc9701 { .. } | Protocol::Authfort(_),
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN,
             ) => Err(Failure::Refused),
             (_, status) if status.is_redirection() => Err(FetchError::Redirect.into()),
@@ -135,6 +159,15 @@ impl Endpoint {
             .into()),
         }
     }
+}
+
+/// Whether the answer says that it is a signed one; parameters of the type do not matter.
+fn is_signed(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SIGNED_ANSWER))
 }
 
 /// RFC 6749 §2.3.1: both parts are form-encoded before they are joined.
@@ -158,9 +191,14 @@ fn sensitive(text: &str) -> Result<HeaderValue, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::super::cache::KeyCache;
     use super::super::super::client::Clients;
+    use super::super::super::clock::SystemClock;
     use super::super::super::settings::HttpSettings;
     use super::*;
+    use crate::domain::claims::fixture;
 
     fn endpoint(protocol: Protocol) -> Endpoint {
         let url = Url::parse("http://127.0.0.1:9/introspect").unwrap();
@@ -170,6 +208,11 @@ mod tests {
             url,
             plain_http: PlainHttp::LoopbackOnly,
             protocol,
+            signer: Signer {
+                keys: KeyCache::empty("i".into(), Duration::ZERO, Duration::ZERO).into(),
+                rules: fixture::rules("i").into(),
+                clock: std::sync::Arc::new(SystemClock),
+            },
         }
     }
 
@@ -183,7 +226,7 @@ mod tests {
             let value = message.headers.get(name);
             value.map_or("-", |value: &HeaderValue| value.to_str().unwrap())
         };
-        let headers = format!("{} {}", header(AUTHORIZATION), header(CONTENT_TYPE));
+        let headers = [AUTHORIZATION, CONTENT_TYPE, ACCEPT].map(header).join(" ");
         (message.method, headers, message.body)
     }
 
@@ -192,6 +235,7 @@ mod tests {
         let id = || "id&1".into();
         let basic = BASE64_STANDARD.encode("id%261:s%3A+%25%C3%A9");
         let form = "application/x-www-form-urlencoded";
+        let json = "application/json";
         assert_eq!(
             sent(Protocol::Rfc7662(ClientAuth::Basic {
                 id: id(),
@@ -199,7 +243,7 @@ mod tests {
             })),
             (
                 Method::POST,
-                format!("Basic {basic} {form}"),
+                format!("Basic {basic} {form} {json}"),
                 "token=a.b%2Bc&token_type_hint=access_token".to_owned()
             )
         );
@@ -210,7 +254,7 @@ mod tests {
             })),
             (
                 Method::POST,
-                format!("- {form}"),
+                format!("- {form} {json}"),
                 "token=a.b%2Bc&token_type_hint=access_token&client_id=id%261\
                  &client_secret=s%3A+%25%C3%A9"
                     .to_owned()
@@ -218,19 +262,31 @@ mod tests {
         );
         assert_eq!(
             sent(Protocol::Rfc7662(ClientAuth::Bearer("key".into()))).1,
-            format!("Bearer key {form}")
+            format!("Bearer key {form} {json}")
+        );
+        let signed = Protocol::Rfc9701 {
+            auth: ClientAuth::Bearer("key".into()),
+            audience: id(),
+        };
+        assert_eq!(
+            sent(signed),
+            (
+                Method::POST,
+                format!("Bearer key {form} {SIGNED_ANSWER}"),
+                "token=a.b%2Bc&token_type_hint=access_token".to_owned()
+            )
         );
         assert_eq!(
             sent(Protocol::Authfort("key".into())),
             (
                 Method::POST,
-                "Bearer key application/json".to_owned(),
+                format!("Bearer key {json} {json}"),
                 r#"{"token":"a.b+c"}"#.to_owned()
             )
         );
         assert_eq!(
             sent(Protocol::AuthfortMe),
-            (Method::GET, "Bearer a.b+c -".to_owned(), String::new())
+            (Method::GET, format!("Bearer a.b+c - {json}"), String::new())
         );
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::failure::FetchError;
 use crate::domain::introspection::AnswerError;
-use crate::domain::reason::{Outage, OutageReason};
+use crate::domain::reason::{DenyReason, Outage, OutageReason};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,15 @@ pub(super) enum Failure {
     /// The endpoint answered with something that is no answer.
     #[error("{0}")]
     NoAnswer(#[from] AnswerError),
+    /// The answer is plain where a signed one was asked for.
+    #[error("the answer is not signed")]
+    NotSigned,
+    /// The signed answer does not verify: the reason is that of any token.
+    #[error("the signed answer does not verify")]
+    Unverified(DenyReason),
+    /// The keys that the signed answer needs are not there.
+    #[error("the keys that signed the answer are not there")]
+    Keys(Outage),
     /// Too many calls are under way or waiting.
     #[error("too many calls are under way")]
     Busy,
@@ -45,6 +54,9 @@ impl Failure {
             Self::NoAnswer(AnswerError::Json(_)) => "not_json",
             Self::NoAnswer(AnswerError::NoVerdict) => "no_verdict",
             Self::NoAnswer(AnswerError::Member(_)) => "member_missing",
+            Self::NotSigned => "not_signed",
+            Self::Unverified(reason) => reason.code(),
+            Self::Keys(outage) => outage.reason.code(),
             Self::Busy => "busy",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::Internal => "internal_error",
@@ -56,7 +68,11 @@ impl Failure {
         let reason = match self {
             Self::Timeout => OutageReason::IntrospectionTimeout,
             Self::Refused => OutageReason::IntrospectionRefused,
-            Self::Exchange(_) | Self::NoAnswer(_) => OutageReason::IntrospectionFailed,
+            Self::Exchange(error) => of_exchange(error),
+            Self::NoAnswer(_) | Self::NotSigned | Self::Unverified(_) => {
+                OutageReason::IntrospectionUnreadable
+            }
+            Self::Keys(outage) => return outage.clone(),
             Self::Busy => OutageReason::IntrospectionBusy,
             Self::CircuitOpen { wait } => {
                 return Outage {
@@ -68,6 +84,36 @@ impl Failure {
             Self::Internal => OutageReason::InternalError,
         };
         reason.into()
+    }
+}
+
+/// What an exchange that brought no answer means.
+const fn of_exchange(error: &FetchError) -> OutageReason {
+    match error {
+        FetchError::Dns
+        | FetchError::ConnectRefused
+        | FetchError::Connect
+        | FetchError::Tls
+        | FetchError::ConnectionLost
+        | FetchError::PlainHttp => OutageReason::IntrospectionUnreachable,
+        FetchError::Protocol | FetchError::TooLarge => OutageReason::IntrospectionUnreadable,
+        // What is named last belongs to key sets; nothing here makes one.
+        FetchError::Status { .. }
+        | FetchError::Redirect
+        | FetchError::Timeout
+        | FetchError::DiscoveryInvalid
+        | FetchError::IssuerMismatch
+        | FetchError::NotJson
+        | FetchError::KeySet(_)
+        | FetchError::NoUsableKey
+        | FetchError::FileUnreadable
+        | FetchError::Internal => OutageReason::IntrospectionFailed,
+    }
+}
+
+impl From<DenyReason> for Failure {
+    fn from(reason: DenyReason) -> Self {
+        Self::Unverified(reason)
     }
 }
 

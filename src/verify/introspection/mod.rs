@@ -10,7 +10,7 @@
 //! | it did so five times in a row | the same, at once; one call tries whether it is back |
 //!
 //! No answer is believed past the `exp` of its token. Whoever stops waiting cancels nothing: calls
-//! belong to no request. The rooms: `endpoint` is one call, `memory` what is remembered, `plan`
+//! belong to no request. The rooms: `endpoint` is one call, `signed` an answer that is a JWT, `memory` what is remembered, `plan`
 //! what that is worth, `breaker` when the endpoint is left alone.
 
 mod breaker;
@@ -19,6 +19,7 @@ mod failure;
 mod memory;
 mod plan;
 pub mod settings;
+mod signed;
 mod status;
 
 use std::collections::HashMap;
@@ -32,8 +33,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::cache::KeyCache;
 use super::client::ClientIdentity;
-use super::clock::Clock;
 use super::digest::TokenDigest;
 use super::settings::PlainHttp;
 use crate::domain::claims::{Principal, TokenRules, UnixTime};
@@ -47,7 +48,8 @@ use endpoint::Endpoint;
 use failure::Failure;
 use memory::{Known, Memory};
 use plan::{Lifetimes, Use, may_stand_in};
-use settings::{IntrospectionSettings, Mode};
+use settings::{IntrospectionSettings, Mode, Protocol};
+pub(super) use signed::Signer;
 use status::Counts;
 pub use status::IntrospectionStatus;
 
@@ -75,11 +77,13 @@ struct Question<'t> {
 pub(super) struct Introspector(Arc<Shared>);
 
 /// What must be equal for a reload to keep what was remembered.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Origin {
     settings: Vec<u8>,
     rules: Arc<TokenRules>,
     client: ClientIdentity,
+    /// The keys that sign the answers, where they are signed: nobody keeps others fresh.
+    keys: Option<Arc<KeyCache>>,
 }
 
 #[derive(Debug)]
@@ -98,7 +102,6 @@ struct Shared {
     breaker: Mutex<Breaker>,
     counts: Counts,
     last_error: Mutex<Option<&'static str>>,
-    clock: Arc<dyn Clock>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -109,11 +112,10 @@ type Landing = watch::Receiver<Option<Result<Known, Failure>>>;
 /// What an endpoint is asked with.
 #[derive(Debug)]
 pub(super) struct Means<'m> {
-    pub rules: &'m Arc<TokenRules>,
+    pub signer: Signer,
     pub identity: ClientIdentity,
     pub client: reqwest::Client,
     pub plain_http: PlainHttp,
-    pub clock: &'m Arc<dyn Clock>,
     pub tasks: &'m TaskTracker,
     pub shutdown: &'m CancellationToken,
 }
@@ -134,10 +136,12 @@ impl Introspector {
     ) -> Self {
         let origin = Origin {
             settings: settings.fingerprint(),
-            rules: Arc::clone(means.rules),
+            rules: Arc::clone(&means.signer.rules),
             client: means.identity,
+            keys: matches!(settings.protocol, Protocol::Rfc9701 { .. })
+                .then(|| Arc::clone(&means.signer.keys)),
         };
-        if let Some(before) = before.filter(|before| before.0.origin == origin) {
+        if let Some(before) = before.filter(|before| before.0.origin.is_same(&origin)) {
             return before.clone();
         }
         let lifetimes = Lifetimes::new(&settings);
@@ -153,6 +157,7 @@ impl Introspector {
                 url: settings.url,
                 plain_http: means.plain_http,
                 protocol: settings.protocol,
+                signer: means.signer,
             },
             mode: settings.mode,
             lifetimes,
@@ -166,7 +171,6 @@ impl Introspector {
             breaker: Mutex::new(Breaker::new(settings.timeout * 2)),
             counts: Counts::default(),
             last_error: Mutex::default(),
-            clock: Arc::clone(means.clock),
             tasks: means.tasks.clone(),
             shutdown: means.shutdown.clone(),
         }))
@@ -315,7 +319,7 @@ impl Shared {
         self.note(answer.as_ref());
         let outcome = match answer? {
             Answer::Inactive => Err(DenyReason::TokenInactive),
-            Answer::Active(active) => subject.become_principal(active, self.clock.now()),
+            Answer::Active(active) => subject.become_principal(active, self.endpoint.signer.now()),
         };
         let known = Known {
             outcome: outcome.map(Arc::new),
@@ -369,6 +373,20 @@ impl Known {
             Ok(principal) => now < principal.expires_at() && principal.check_alive(now).is_ok(),
             Err(_) => true,
         }
+    }
+}
+
+impl Origin {
+    fn is_same(&self, other: &Self) -> bool {
+        let same_keys = match (&self.keys, &other.keys) {
+            (Some(own), Some(others)) => Arc::ptr_eq(own, others),
+            (None, None) => true,
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        same_keys
+            && self.settings == other.settings
+            && self.rules == other.rules
+            && self.client == other.client
     }
 }
 

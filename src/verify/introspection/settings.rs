@@ -36,13 +36,20 @@ pub struct IntrospectionSettings {
 pub enum Protocol {
     /// RFC 7662 §2.1: a form.
     Rfc7662(ClientAuth),
+    /// The same, and nothing but a signed answer will do (RFC 9701).
+    Rfc9701 {
+        /// Our credentials.
+        auth: ClientAuth,
+        /// Our client id: whom the answer must be for.
+        audience: Arc<str>,
+    },
     /// AuthFort's: JSON, with the shared secret as bearer token.
     Authfort(SecretString),
     /// AuthFort's `GET /auth/me`, with the user's own token.
     AuthfortMe,
 }
 
-/// Our own credentials at an RFC 7662 endpoint.
+/// Our own credentials at an RFC 7662 or RFC 9701 endpoint.
 #[derive(Debug)]
 pub enum ClientAuth {
     /// `client_secret_basic` (RFC 6749 §2.3.1).
@@ -103,22 +110,16 @@ impl IntrospectionSettings {
             cache_size,
             longest_fallback,
         } = self;
-        let credentials = match protocol {
-            Protocol::Rfc7662(ClientAuth::Basic { id, secret }) => {
-                json!(["basic", &**id, secret.expose_secret()])
-            }
-            Protocol::Rfc7662(ClientAuth::Post { id, secret }) => {
-                json!(["post", &**id, secret.expose_secret()])
-            }
-            Protocol::Rfc7662(ClientAuth::Bearer(secret)) => {
-                json!(["bearer", secret.expose_secret()])
-            }
-            Protocol::Authfort(secret) => json!(["authfort", secret.expose_secret()]),
-            Protocol::AuthfortMe => json!(["authfort-me"]),
+        let way = match protocol {
+            Protocol::Rfc7662(auth) => json!([auth.fingerprint()]),
+            Protocol::Rfc9701 { auth, audience } => json!([auth.fingerprint(), &**audience]),
+            Protocol::Authfort(secret) => json!(secret.expose_secret()),
+            Protocol::AuthfortMe => json!(null),
         };
         let text = json!([
             url.as_str(),
-            credentials,
+            protocol.name(),
+            way,
             matches!(mode, Mode::Always),
             [cache, cache_inactive, timeout, longest_fallback],
             [max_concurrent, cache_size],
@@ -129,12 +130,23 @@ impl IntrospectionSettings {
     }
 }
 
+impl ClientAuth {
+    fn fingerprint(&self) -> serde_json::Value {
+        match self {
+            Self::Basic { id, secret } => json!(["basic", &**id, secret.expose_secret()]),
+            Self::Post { id, secret } => json!(["post", &**id, secret.expose_secret()]),
+            Self::Bearer(secret) => json!(["bearer", secret.expose_secret()]),
+        }
+    }
+}
+
 impl Protocol {
     /// The name in the configuration.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Rfc7662(_) => "rfc7662",
+            Self::Rfc9701 { .. } => "rfc9701",
             Self::Authfort(_) => "authfort",
             Self::AuthfortMe => "authfort-me",
         }

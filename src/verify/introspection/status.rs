@@ -12,7 +12,7 @@ use crate::domain::introspection::Answer;
 /// The state of an introspection endpoint, as `/status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct IntrospectionStatus {
-    /// `rfc7662`, `authfort` or `authfort-me`.
+    /// `rfc7662`, `rfc9701`, `authfort` or `authfort-me`.
     pub protocol: &'static str,
     /// `closed`, `open` or `probing`.
     pub circuit: Circuit,

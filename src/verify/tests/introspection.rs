@@ -13,7 +13,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// How long a call may take that is meant to be answered, on a busy machine.
 const PATIENT: Duration = Duration::from_secs(10);
 
-fn asking(url: Url, protocol: Protocol) -> IntrospectionSettings {
+pub(super) fn asking(url: Url, protocol: Protocol) -> IntrospectionSettings {
     IntrospectionSettings {
         url,
         protocol,
@@ -38,7 +38,7 @@ fn rfc7662(url: Url) -> IntrospectionSettings {
 }
 
 /// An issuer `i` of Ann's JWTs that is asked by these settings.
-fn jwt_issuer(ann: &Signer, introspection: IntrospectionSettings) -> IssuerSettings {
+pub(super) fn jwt_issuer(ann: &Signer, introspection: IntrospectionSettings) -> IssuerSettings {
     IssuerSettings {
         introspection: Some(introspection),
         ..settings("i", KeySource::Inline(jwks(&[ann])))
@@ -46,7 +46,7 @@ fn jwt_issuer(ann: &Signer, introspection: IntrospectionSettings) -> IssuerSetti
 }
 
 /// An issuer `i` of opaque tokens.
-fn opaque_issuer(introspection: IntrospectionSettings) -> IssuerSettings {
+pub(super) fn opaque_issuer(introspection: IntrospectionSettings) -> IssuerSettings {
     IssuerSettings {
         introspection: Some(introspection),
         opaque: Opaque::Rest,
@@ -54,7 +54,7 @@ fn opaque_issuer(introspection: IntrospectionSettings) -> IssuerSettings {
     }
 }
 
-fn active() -> Answer {
+pub(super) fn active() -> Answer {
     Answer::text(
         200,
         json!({"active": true, "sub": "ann", "roles": ["fresh"], "token_type": "Bearer",
@@ -63,11 +63,11 @@ fn active() -> Answer {
     )
 }
 
-fn inactive() -> Answer {
+pub(super) fn inactive() -> Answer {
     Answer::text(200, r#"{"active":false}"#)
 }
 
-fn asked() -> Liveness {
+pub(super) fn asked() -> Liveness {
     Liveness {
         demand: Demand::Introspection,
         on_outage: OnOutage::Unavailable,
@@ -82,7 +82,7 @@ fn falling_back(longest: Duration) -> Liveness {
 }
 
 impl Subject {
-    async fn authenticate(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
+    pub(super) async fn authenticate(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
         self.authenticate_as(token, asked()).await
     }
 
@@ -96,7 +96,7 @@ impl Subject {
         verification.outcome
     }
 
-    fn circuit(&self) -> Circuit {
+    pub(super) fn circuit(&self) -> Circuit {
         self.status().introspection.expect("an endpoint").circuit
     }
 }
@@ -167,6 +167,7 @@ async fn whom_to_ask_is_the_rules_or_the_issuers_word() {
 async fn every_fault_is_an_outage_and_never_a_denial() {
     let ann = Signer::new("ann");
     let failed = OutageReason::IntrospectionFailed;
+    let unreadable = OutageReason::IntrospectionUnreadable;
     let table = [
         (Answer::text(500, ""), failed, "status_500"),
         (Answer::text(502, "<html>"), failed, "status_502"),
@@ -183,16 +184,24 @@ async fn every_fault_is_an_outage_and_never_a_denial() {
             failed,
             "redirect",
         ),
-        (Answer::text(200, ""), failed, "not_json"),
-        (Answer::text(200, "<html>login</html>"), failed, "not_json"),
+        (Answer::text(200, ""), unreadable, "not_json"),
+        (
+            Answer::text(200, "<html>login</html>"),
+            unreadable,
+            "not_json",
+        ),
         (
             Answer::text(200, r#"{"active":"true"}"#),
-            failed,
+            unreadable,
             "no_verdict",
         ),
-        (Answer::text(200, r#"{"active":0}"#), failed, "no_verdict"),
-        (Answer::text(200, "{}"), failed, "no_verdict"),
-        (Answer::endless(), failed, "too_large"),
+        (
+            Answer::text(200, r#"{"active":0}"#),
+            unreadable,
+            "no_verdict",
+        ),
+        (Answer::text(200, "{}"), unreadable, "no_verdict"),
+        (Answer::endless(), unreadable, "too_large"),
         (
             Answer::text(401, r#"{"active":false}"#),
             OutageReason::IntrospectionRefused,

@@ -5,6 +5,7 @@ mod introspection;
 mod local;
 mod outage;
 mod rotation;
+mod signed_answers;
 mod state;
 mod tls;
 mod verified;
@@ -81,7 +82,13 @@ impl Signer {
     }
 
     fn token_of(&self, issuer: &str, header: serde_json::Value) -> String {
-        let claims = json!({"iss": issuer, "sub": "ann", "exp": NOW.0 + 600});
+        self.sign(
+            header,
+            json!({"iss": issuer, "sub": "ann", "exp": NOW.0 + 600}),
+        )
+    }
+
+    fn sign(&self, header: serde_json::Value, claims: serde_json::Value) -> String {
         let encode = |part: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
         let input = format!("{}.{}", encode(header), encode(claims));
         let signature = BASE64_URL_SAFE_NO_PAD.encode(self.pair.sign(input.as_bytes()));

@@ -172,6 +172,8 @@ const ROWS: &[Row] = &[
     (Issuer, "introspection: {url: 'https://a.example', protocol: authfort-me, cache: 2h}", "out_of_range", "4:77", "issuers[0].introspection.cache", "banned"),
     (Issuer, "introspection: {url: 'https://a.example', protocol: authfort-me, max_concurrent: 0}", "out_of_range", "4:86", "issuers[0].introspection.max_concurrent", ""),
     (Issuer, "introspection: {url: 'https://a.example', protocol: oauth}", "choice", "4:57", "issuers[0].introspection.protocol", "`rfc7662`"),
+    (Issuer, "introspection: {url: 'https://a.example', protocol: rfc9701, auth: bearer, secret: s}", "missing", "4:20", "issuers[0].introspection", "`client_id`"),
+    (Issuer, "opaque: true\n    introspection: {url: 'https://a.example', protocol: rfc9701, client_id: c, secret: s}", "signed_answers_without_keys", "5:57", "issuers[0].introspection.protocol", "`jwks_url`"),
     (Issuer, "opaque: true", "opaque_alone", "4:13", "issuers[0].opaque", "`rfc7662`"),
     (Issuer, "opaque_prefix: x_", "opaque_prefix_alone", "4:20", "issuers[0].opaque_prefix", "`opaque: true`"),
     (Issuer, "ca_file: missing.pem", "named_file_unreadable", "4:14", "issuers[0].ca_file", ""),

@@ -71,6 +71,13 @@ fn every_way_to_ask() {
         protocol("auth: bearer, secret: key"),
         Protocol::Rfc7662(ClientAuth::Bearer(_))
     ));
+    for auth in ["", "auth: client_secret_post,", "auth: bearer,"] {
+        let text = format!("protocol: rfc9701, {auth} client_id: us, secret: key");
+        assert!(
+            matches!(protocol(&text), Protocol::Rfc9701 { audience, .. } if *audience == *"us"),
+            "{auth}"
+        );
+    }
     assert!(matches!(
         protocol("protocol: authfort, secret: key"),
         Protocol::Authfort(_)
@@ -99,6 +106,8 @@ fn opaque_tokens_belong_to_one_issuer() {
         good(&issuer(&both)).issuers[0].keys,
         KeySource::Url(_)
     ));
+    let signed = both.replace("auth: bearer", "protocol: rfc9701, client_id: us");
+    assert_eq!(good(&issuer(&signed)).issuers[0].opaque, Opaque::Rest);
     let two = |first: &str, second: &str| {
         let one = |name: &str, extra: &str| {
             format!("  - {{issuer: {name}, audiences: [o], opaque: true, {extra} {asked}}}\n")
