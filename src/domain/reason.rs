@@ -109,6 +109,8 @@ reasons! {
         /// The token verifies, and was revoked.
         TokenRevoked => "token_revoked",
 
+        /// The certificate of the gateway that asks names nobody in `client_identities`.
+        PeerForbidden => "peer_forbidden",
         /// No rule matches the request.
         RuleNone => "rule_none",
         /// The principal has none of the required roles.
@@ -193,7 +195,8 @@ impl DenyReason {
             | Self::TokenInactive
             | Self::IntrospectionMismatch
             | Self::TokenRevoked => DenyKind::InvalidToken,
-            Self::RuleNone
+            Self::PeerForbidden
+            | Self::RuleNone
             | Self::RolesMissing
             | Self::ScopesMissing
             | Self::ClaimsMismatch

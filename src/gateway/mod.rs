@@ -92,15 +92,41 @@ pub struct LiveDoors(ArcSwap<Doors>);
 /// Any method is taken, bodies are never read, and a query of our own URL configures nothing
 /// (Caddy appends the client's).
 pub fn http_router(doors: Arc<LiveDoors>) -> Router {
+    http_routes(|read| read).with_state(doors)
+}
+
+/// The same routes for a peer whose certificate names nobody who may ask: every door denies, whatever is asked.
+pub fn closed_http_router(doors: Arc<LiveDoors>) -> Router {
+    http_routes(|_read| peer_forbidden).with_state(doors)
+}
+
+fn http_routes(reader: impl Fn(Read) -> Read) -> Router<SharedDoors> {
+    let door = |door: Door, read: Read| {
+        let read = reader(read);
+        any(
+            move |State(doors): State<SharedDoors>, request: Request| async move {
+                doors.now().answer(door, request, read).await
+            },
+        )
+    };
     Router::new()
-        .route("/auth-request", any(auth_request))
-        .route("/auth-request/url", any(auth_request_url))
-        .route("/forward-auth", any(forward_auth))
-        .route("/ext-authz", any(ext_authz))
-        .route("/ext-authz/", any(ext_authz))
-        .route("/ext-authz/{*original}", any(ext_authz))
+        .route("/auth-request", door(Door::AuthRequest, auth_request::read))
+        .route(
+            "/auth-request/url",
+            door(Door::AuthRequestUrl, auth_request::read_url),
+        )
+        .route("/forward-auth", door(Door::ForwardAuth, forward_auth::read))
+        .route("/ext-authz", door(Door::ExtAuthz, ext_authz::read))
+        .route("/ext-authz/", door(Door::ExtAuthz, ext_authz::read))
+        .route(
+            "/ext-authz/{*original}",
+            door(Door::ExtAuthz, ext_authz::read),
+        )
         .fallback(no_such_door)
-        .with_state(doors)
+}
+
+fn peer_forbidden(_request: &Parts) -> Result<RequestContext<'_>, DenyReason> {
+    Err(DenyReason::PeerForbidden)
 }
 
 /// The gRPC listener's routes: ext_authz v3, health and reflection; anything that is not gRPC over HTTP/2 is refused.
@@ -120,6 +146,19 @@ pub fn grpc_router(doors: Arc<LiveDoors>) -> (Router, HealthReporter) {
         .layer(from_fn(grpc_only))
         .with_state(doors);
     (router, reporter)
+}
+
+/// The gRPC listener for a peer whose certificate names nobody who may ask: `Check` denies, whatever is
+/// asked, and nothing else is there.
+///
+/// A denial in a `CheckResponse` and not a gRPC error, which Envoy's `failure_mode_allow` would let pass.
+pub fn closed_grpc_router(doors: Arc<LiveDoors>) -> Router {
+    Router::new()
+        .route(envoy_grpc::CHECK, post(envoy_grpc::forbid))
+        // gRPC clients read HTTP 403 as PERMISSION_DENIED.
+        .fallback(|| async { http_answer::bare(StatusCode::FORBIDDEN).map(Body::from) })
+        .layer(from_fn(grpc_only))
+        .with_state(doors)
 }
 
 /// Says over gRPC health whether the process is ready: for the whole server and for ext_authz.
@@ -257,34 +296,6 @@ fn outage(reason: OutageReason) -> Verdict {
         rule: None,
         issuer: None,
     }
-}
-
-async fn auth_request(State(doors): State<SharedDoors>, request: Request) -> Response {
-    doors
-        .now()
-        .answer(Door::AuthRequest, request, auth_request::read)
-        .await
-}
-
-async fn auth_request_url(State(doors): State<SharedDoors>, request: Request) -> Response {
-    doors
-        .now()
-        .answer(Door::AuthRequestUrl, request, auth_request::read_url)
-        .await
-}
-
-async fn forward_auth(State(doors): State<SharedDoors>, request: Request) -> Response {
-    doors
-        .now()
-        .answer(Door::ForwardAuth, request, forward_auth::read)
-        .await
-}
-
-async fn ext_authz(State(doors): State<SharedDoors>, request: Request) -> Response {
-    doors
-        .now()
-        .answer(Door::ExtAuthz, request, ext_authz::read)
-        .await
 }
 
 /// A mistyped path must not let everyone in: no 2xx, here least of all.

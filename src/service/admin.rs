@@ -16,12 +16,14 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Routes;
 use super::live::{ConfigStatus, Live};
-use super::revoke::RevocationPages;
+use super::revoke::{MayRevoke, RevocationPages};
+use super::tls::{Tls, TlsStatus};
 use crate::telemetry::DecisionCounts;
 use crate::verify::revocations::RevocationStatus;
 use crate::verify::{IssuerStatus, KeyState};
@@ -34,6 +36,8 @@ pub(super) struct AdminState {
     pub(super) drain: CancellationToken,
     /// Where each listener is bound.
     pub(super) listeners: BTreeMap<&'static str, String>,
+    /// The listeners with TLS.
+    pub(super) tls: Vec<Arc<Tls>>,
 }
 
 /// `/readyz`.
@@ -54,6 +58,7 @@ struct Status<'a> {
     draining: bool,
     config: &'a ConfigStatus,
     listeners: &'a BTreeMap<&'static str, String>,
+    tls: BTreeMap<&'static str, Arc<TlsStatus>>,
     decisions: DecisionCounts,
     dropped_log_lines: u64,
     issuers: Vec<IssuerStatus>,
@@ -73,7 +78,20 @@ const INDEX: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"ut
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The admin listener's routes: GET and HEAD only, all else is 404 or 405, and what revokes if that is configured.
-pub(super) fn router(state: AdminState, revoking: Option<RevocationPages>) -> Router {
+///
+/// A peer whose certificate names nobody in `client_identities` gets 403 for everything.
+pub(super) fn routes(state: AdminState, revoking: Option<RevocationPages>) -> Routes {
+    let listed = router(state, revoking);
+    Routes {
+        unlisted: Router::new()
+            .fallback(|| async { StatusCode::FORBIDDEN })
+            .layer(map_response(secured)),
+        revoker: listed.clone().layer(Extension(MayRevoke)),
+        listed,
+    }
+}
+
+fn router(state: AdminState, revoking: Option<RevocationPages>) -> Router {
     Router::new()
         .route("/", get(|| async { Html(INDEX) }))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -118,6 +136,11 @@ async fn status(State(state): State<Arc<AdminState>>) -> Response {
         draining: readiness.draining,
         config: &state.live.config(),
         listeners: &state.listeners,
+        tls: state
+            .tls
+            .iter()
+            .map(|tls| (tls.listener(), tls.status()))
+            .collect(),
         decisions: telemetry.counts(),
         dropped_log_lines: telemetry.dropped_lines(),
         issuers: state.live.verifier().status(),
@@ -213,6 +236,7 @@ mod tests {
                 live: Arc::new(live),
                 drain: drain.clone(),
                 listeners: BTreeMap::from([("admin", "127.0.0.1:9193".to_owned())]),
+                tls: Vec::new(),
             };
             let router = router(state, None);
             Self {

@@ -3,26 +3,30 @@
 //! hyper's own header timer also runs while a kept connection rests, and covers neither a peer that
 //! says nothing at all nor HTTP/2; the watch here tells those apart. It knows no door.
 
+mod watch;
+
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
+
+use super::tls::Peer;
+pub(super) use watch::LAST_CALL;
+use watch::{Activity, Step, UnderWay, Watch, Watched};
 
 /// What a peer may take of us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +55,18 @@ pub enum Protocol {
 pub(super) struct Driver {
     builder: Builder<TokioExecutor>,
     limits: ConnectionLimits,
-    router: Router,
+    routes: Routes,
+}
+
+/// What a listener serves, by who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Routes {
+    /// Whoever may ask.
+    pub(super) listed: Router,
+    /// Whoever has a good certificate and may not ask.
+    pub(super) unlisted: Router,
+    /// Whoever may revoke by its certificate.
+    pub(super) revoker: Router,
 }
 
 /// How a connection ended.
@@ -79,12 +94,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// hyper's least HTTP/1 buffer; a smaller one panics.
 const MIN_BUFFER: usize = 8192;
 
-/// While draining, how long a connection that never asked anything may still ask its first request.
-const LAST_CALL: Duration = Duration::from_secs(1);
-
 impl Driver {
     /// A driver for a listener with these routes.
-    pub(super) fn new(protocol: Protocol, limits: ConnectionLimits, router: Router) -> Self {
+    pub(super) fn new(protocol: Protocol, limits: ConnectionLimits, routes: Routes) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         if protocol == Protocol::Http2 {
             builder = builder.http2_only();
@@ -107,21 +119,34 @@ impl Driver {
         Self {
             builder,
             limits,
-            router,
+            routes,
         }
     }
 
-    /// Serves a connection until it ends; once `drain` is cancelled it ends after what is under way.
-    pub(super) async fn serve<T>(&self, io: T, drain: &CancellationToken) -> Ended
+    /// When a connection that was accepted `since` must have sent its first head.
+    pub(super) fn first_head_by(&self, since: Instant) -> Instant {
+        since + self.limits.header_read_timeout
+    }
+
+    /// Serves a connection that was accepted `since` until it ends; once `drain` is cancelled it
+    /// ends after what is under way.
+    pub(super) async fn serve<T>(
+        &self,
+        io: T,
+        since: Instant,
+        peer: Peer,
+        drain: &CancellationToken,
+    ) -> Ended
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Arc::new(Activity::new());
+        let router = self.routes.of(peer);
+        let activity = Arc::new(Activity::new(since));
         let io = TokioIo::new(Watched {
             io,
             activity: Arc::clone(&activity),
         });
-        let service = service_fn(|request| self.answer(request, &activity));
+        let service = service_fn(|request| self.answer(router, request, &activity));
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let mut draining = pin!(drain.cancelled());
         let mut watch = Watch::new(&activity, self.limits);
@@ -156,12 +181,13 @@ impl Driver {
     /// Answers one request, in bounded time.
     fn answer(
         &self,
+        router: &Router,
         request: Request<Incoming>,
         activity: &Arc<Activity>,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
         let under_way = UnderWay::begin(activity, request.version());
         // A router is always ready and never fails.
-        let answer = self.router.clone().call(request);
+        let answer = router.clone().call(request);
         let limit = self.limits.request_timeout;
         async move {
             let answered = timeout(limit, answer).await;
@@ -175,212 +201,22 @@ impl Driver {
     }
 }
 
-/// What happened on a connection, and when: written where it happens, read by the watch.
-///
-/// Times are milliseconds since `start`, plus one, so that 0 says "not".
-#[derive(Debug)]
-struct Activity {
-    start: Instant,
-    /// Requests that have no answer yet.
-    under_way: AtomicUsize,
-    /// Whether a request was ever read.
-    asked: AtomicBool,
-    /// Whether requests share the connection, so that bytes between them mean nothing.
-    multiplexed: AtomicBool,
-    /// Since when a head has been arriving.
-    head: AtomicU64,
-    /// When a request last began or ended.
-    last: AtomicU64,
-}
-
-impl Activity {
-    fn new() -> Self {
+impl Routes {
+    /// The same for everyone, where nobody is told apart.
+    pub(super) fn same(router: Router) -> Self {
         Self {
-            start: Instant::now(),
-            under_way: AtomicUsize::new(0),
-            asked: AtomicBool::new(false),
-            multiplexed: AtomicBool::new(false),
-            head: AtomicU64::new(0),
-            last: AtomicU64::new(0),
+            listed: router.clone(),
+            unlisted: router.clone(),
+            revoker: router,
         }
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis())
-            .map_or(u64::MAX, |now| now.saturating_add(1))
-    }
-
-    fn at(&self, time: u64) -> Instant {
-        self.start + Duration::from_millis(time.saturating_sub(1))
-    }
-
-    /// Whether other answers than one just made are still to come on the connection.
-    fn shares_answers(&self) -> bool {
-        self.multiplexed.load(Relaxed) && self.under_way.load(Relaxed) > 0
-    }
-
-    fn bytes_read(&self) {
-        if self.under_way.load(Relaxed) == 0
-            && !self.multiplexed.load(Relaxed)
-            && self.head.load(Relaxed) == 0
-        {
-            self.head.store(self.now(), Relaxed);
+    const fn of(&self, peer: Peer) -> &Router {
+        match peer {
+            Peer::Listed => &self.listed,
+            Peer::Unlisted => &self.unlisted,
+            Peer::Revoker => &self.revoker,
         }
-    }
-}
-
-/// A request that has no answer yet.
-struct UnderWay(Arc<Activity>);
-
-impl UnderWay {
-    fn begin(activity: &Arc<Activity>, version: Version) -> Self {
-        activity.under_way.fetch_add(1, Relaxed);
-        activity.asked.store(true, Relaxed);
-        activity
-            .multiplexed
-            .store(version == Version::HTTP_2, Relaxed);
-        activity.head.store(0, Relaxed);
-        activity.last.store(activity.now(), Relaxed);
-        Self(Arc::clone(activity))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.last.store(self.0.now(), Relaxed);
-        self.0.under_way.fetch_sub(1, Relaxed);
-    }
-}
-
-/// What the watch wants done.
-enum Step {
-    /// Take no further request, finish what is under way.
-    Finish,
-    /// Drop the connection.
-    End(Ended),
-}
-
-/// Decides when a connection's time is up.
-struct Watch<'a> {
-    activity: &'a Activity,
-    limits: ConnectionLimits,
-    /// Made when first needed and moved only when it fires or is too late:
-    /// a busy connection never touches its timer.
-    timer: Option<Pin<Box<Sleep>>>,
-    draining: bool,
-    /// When the last call ends.
-    last_call: Option<Instant>,
-    /// When finishing has taken too long.
-    finishing: Option<Instant>,
-}
-
-impl<'a> Watch<'a> {
-    const fn new(activity: &'a Activity, limits: ConnectionLimits) -> Self {
-        Self {
-            activity,
-            limits,
-            timer: None,
-            draining: false,
-            last_call: None,
-            finishing: None,
-        }
-    }
-
-    fn drain(&mut self) {
-        self.draining = true;
-        self.last_call = Some(Instant::now() + LAST_CALL);
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        loop {
-            let (deadline, step) = self.next();
-            let now = Instant::now();
-            if deadline <= now {
-                if matches!(step, Step::Finish) {
-                    // Whoever drains bounds this as well; whoever rests gets one request's time.
-                    self.finishing = Some(now + self.limits.request_timeout);
-                }
-                return Poll::Ready(step);
-            }
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            if timer.is_elapsed() || deadline < timer.deadline() {
-                timer.as_mut().reset(deadline);
-            }
-            ready!(timer.as_mut().poll(cx));
-        }
-    }
-
-    /// What becomes due next.
-    fn next(&self) -> (Instant, Step) {
-        if let Some(deadline) = self.finishing {
-            // A connection that was resting is not slow; one with a request under way is.
-            return (deadline, Step::End(Ended::TimedOut));
-        }
-        let asked = self.activity.asked.load(Relaxed);
-        if let Some(last_call) = self.last_call {
-            let now = self.activity.start;
-            return (if asked { now } else { last_call }, Step::Finish);
-        }
-        if !asked {
-            let deadline = self.activity.start + self.limits.header_read_timeout;
-            return (deadline, Step::End(Ended::TimedOut));
-        }
-        let head = self.activity.head.load(Relaxed);
-        if head != 0 {
-            let deadline = self.activity.at(head) + self.limits.header_read_timeout;
-            return (deadline, Step::End(Ended::TimedOut));
-        }
-        let last = self.activity.at(self.activity.last.load(Relaxed));
-        (last + self.limits.idle_timeout, Step::Finish)
-    }
-}
-
-/// A transport that tells when bytes arrive.
-struct Watched<T> {
-    io: T,
-    activity: Arc<Activity>,
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.activity.bytes_read();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
     }
 }
 

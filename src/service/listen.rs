@@ -6,21 +6,23 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::ListenAddress;
-use super::connection::{Driver, Ended};
+use super::connection::{Driver, Ended, LAST_CALL};
+use super::stream::{Stream, Transport};
+use super::tls::{Peer, Tls};
+use super::unix_socket::{SocketFile, bind_unix};
 use crate::telemetry::ListenerMetrics;
 
 /// A bound listener.
@@ -46,7 +48,7 @@ pub struct BindError {
     /// The listener.
     pub name: &'static str,
     /// Its configured address.
-    pub address: ListenAddress,
+    pub address: Box<ListenAddress>,
     /// What is in the way.
     pub problem: BindProblem,
 }
@@ -60,6 +62,14 @@ pub enum BindProblem {
     /// Another process answers at this socket.
     #[error("another process is listening there")]
     InUse,
+    /// A user or group that the system does not know.
+    #[error("there is no `{name}` in {table}")]
+    NoSuchName {
+        /// The name.
+        name: String,
+        /// Where it was looked for.
+        table: &'static str,
+    },
     /// The path is taken by something that is not ours to remove.
     #[error("there is a file that is not a socket")]
     NotASocket,
@@ -107,22 +117,8 @@ enum Socket {
     Unix(UnixListener, SocketFile),
 }
 
-/// The file of a Unix socket, removed with its listener if it is still the same one.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-/// An accepted connection.
-enum Stream {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
-}
-
 /// Connections that the kernel keeps for us until we accept them.
-const BACKLOG: u32 = 1024;
+pub(super) const BACKLOG: u32 = 1024;
 
 /// How long to wait when the system is out of something: soon enough to recover within a second,
 /// rarely enough to cost nothing.
@@ -139,7 +135,7 @@ impl Listener {
     ) -> Result<Self, BindError> {
         let socket = match address {
             ListenAddress::Tcp(address) => bind_tcp(*address).map(Socket::Tcp),
-            ListenAddress::Unix { path, mode } => bind_unix(path, *mode)
+            ListenAddress::Unix(file) => bind_unix(file)
                 .await
                 .map(|(socket, file)| Socket::Unix(socket, file)),
         };
@@ -147,7 +143,7 @@ impl Listener {
             .map(|socket| Self { name, socket })
             .map_err(|problem| BindError {
                 name,
-                address: address.clone(),
+                address: Box::new(address.clone()),
                 problem,
             })
     }
@@ -161,7 +157,7 @@ impl Listener {
     pub(super) fn address(&self) -> io::Result<BoundAddress> {
         match &self.socket {
             Socket::Tcp(socket) => socket.local_addr().map(BoundAddress::Tcp),
-            Socket::Unix(_, file) => Ok(BoundAddress::Unix(file.path.clone())),
+            Socket::Unix(_, file) => Ok(BoundAddress::Unix(file.path().to_path_buf())),
         }
     }
 
@@ -169,6 +165,7 @@ impl Listener {
     pub(super) async fn run(
         self,
         driver: Driver,
+        tls: Option<Arc<Tls>>,
         slots: Arc<Semaphore>,
         metrics: ListenerMetrics,
         lifetime: Lifetime,
@@ -176,7 +173,8 @@ impl Listener {
         let driver = Arc::new(driver);
         let serve = |stream, slot| {
             let open = Open::new(&metrics, slot);
-            let serving = serve(stream, Arc::clone(&driver), open, lifetime.clone());
+            let (driver, tls) = (Arc::clone(&driver), tls.clone());
+            let serving = serve(stream, driver, tls, open, lifetime.clone());
             lifetime.connections.spawn(serving);
         };
         let mut full = Occasionally::default();
@@ -251,17 +249,6 @@ impl Socket {
     }
 }
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let same = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| found.dev() == self.device && found.ino() == self.inode);
-        if same {
-            // Whoever starts next replaces it if this fails.
-            let _left = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
 /// A connection's slot, counted while it is held, whatever becomes of its task.
 struct Open {
     metrics: ListenerMetrics,
@@ -313,21 +300,54 @@ pub(super) fn connection_cap(configured: usize, max_open_files: Option<u64>) -> 
     configured.min(usize::try_from(usable).unwrap_or(usize::MAX))
 }
 
-async fn serve(stream: Stream, driver: Arc<Driver>, open: Open, lifetime: Lifetime) {
-    async fn on<T>(driver: &Driver, io: T, lifetime: &Lifetime) -> Option<Ended>
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let connection = driver.serve(io, &lifetime.drain);
-        lifetime.end.run_until_cancelled(connection).await
-    }
-    let ended = match stream {
-        Stream::Tcp(stream) => on(&driver, stream, &lifetime).await,
-        Stream::Unix(stream) => on(&driver, stream, &lifetime).await,
+async fn serve(
+    stream: Stream,
+    driver: Arc<Driver>,
+    tls: Option<Arc<Tls>>,
+    open: Open,
+    lifetime: Lifetime,
+) {
+    let since = Instant::now();
+    let connection = async {
+        let (transport, peer) = match &tls {
+            None => (Transport::Plain(stream), Peer::Listed),
+            Some(tls) => {
+                let by = driver.first_head_by(since);
+                let (stream, peer) = shake_hands(tls, stream, by, &lifetime.drain).await?;
+                (Transport::Tls(Box::new(stream)), peer)
+            }
+        };
+        let served = driver.serve(transport, since, peer, &lifetime.drain);
+        Ok(served.await)
     };
-    if ended == Some(Ended::TimedOut) {
+    if let Some(Ok(Ended::TimedOut) | Err(Ended::TimedOut)) =
+        lifetime.end.run_until_cancelled(connection).await
+    {
         open.metrics.timed_out.inc();
     }
+}
+
+/// Shakes hands within the time for a first head; while draining there is a last call for that too.
+async fn shake_hands(
+    tls: &Tls,
+    stream: Stream,
+    by: Instant,
+    drain: &CancellationToken,
+) -> Result<(TlsStream<Stream>, Peer), Ended> {
+    let last_call = async {
+        drain.cancelled().await;
+        sleep(LAST_CALL).await;
+    };
+    let (ended, error) = tokio::select! {
+        done = tls.accept(stream) => match done {
+            Ok(done) => return Ok(done),
+            Err(error) => (Ended::Closed, error),
+        },
+        () = sleep_until(by) => (Ended::TimedOut, io::ErrorKind::TimedOut.into()),
+        () = last_call => (Ended::TimedOut, io::ErrorKind::TimedOut.into()),
+    };
+    tls.handshake_failed(&error);
+    Err(ended)
 }
 
 /// How long to wait after an error of `accept`.
@@ -354,39 +374,6 @@ fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindProblem> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket.listen(BACKLOG)?)
-}
-
-async fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), BindProblem> {
-    remove_stale(path).await?;
-    let socket = UnixSocket::new_stream()?;
-    socket.bind(path)?;
-    // Between `bind` and `listen` nobody can connect, whatever the umask was.
-    let found = std::fs::symlink_metadata(path)?;
-    let file = SocketFile {
-        path: path.to_owned(),
-        device: found.dev(),
-        inode: found.ino(),
-    };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    Ok((socket.listen(BACKLOG)?, file))
-}
-
-/// Removes a socket that nobody answers at.
-async fn remove_stale(path: &Path) -> Result<(), BindProblem> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error.into()),
-        Ok(found) if !found.file_type().is_socket() => return Err(BindProblem::NotASocket),
-        Ok(_) => {}
-    }
-    match tokio::net::UnixStream::connect(path).await {
-        Ok(_) => Err(BindProblem::InUse),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Ok(std::fs::remove_file(path)?)
-        }
-        // A full queue (WouldBlock) or no permission: somebody may well be there.
-        Err(error) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]

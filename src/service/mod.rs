@@ -15,6 +15,10 @@ mod live;
 mod reload;
 mod revoke;
 mod serve;
+mod stream;
+mod tls;
+mod unix_socket;
+mod watched;
 
 pub use cli::{Exit, run};
 pub use connection::{ConnectionLimits, Protocol};
@@ -22,3 +26,4 @@ pub use drain::Shutdown;
 pub use listen::{BindError, BindProblem, BoundAddress};
 pub use live::ConfigOrigin;
 pub use serve::{Bound, RunError, StartError, build};
+pub use tls::{ClientAuth, ClientIdentities, ClientIdentity, TlsError, TlsSettings};

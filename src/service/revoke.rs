@@ -1,6 +1,7 @@
 //! `/revocations` on the admin listener: what revokes, by whoever knows the secret or by an issuer's own word.
 //!
-//! `POST /revocations` takes a batch, `GET` tells how full the list is; both ask for the secret.
+//! `POST /revocations` takes a batch, `GET` tells how full the list is; both ask for the secret, or
+//! for a certificate that `revocation.client_identities` names.
 //! The two event endpoints ask for none: an issuer's signature is worth more. What is answered with
 //! 2xx is in force, and on disk where there is a file.
 
@@ -12,7 +13,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE, WWW_AUTH
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -31,9 +32,13 @@ use crate::verify::revocations::{Added, NotKept};
 #[derive(Debug)]
 pub(super) struct RevocationPages {
     live: Arc<Live>,
-    secret: BearerSecret,
+    secret: Option<BearerSecret>,
     events: Option<EventRules>,
 }
+
+/// Marks a request of a peer whose certificate says enough.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MayRevoke;
 
 /// The largest batch: some eight thousand revocations.
 const MAX_BATCH: usize = 1024 * 1024;
@@ -92,8 +97,15 @@ impl RevocationPages {
         router.with_state(Arc::new(self))
     }
 
-    /// RFC 6750 §2.1, exactly one; the comparison takes as long whatever is sent.
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+    /// By certificate, or by the secret: RFC 6750 §2.1, exactly one; the comparison takes as long whatever is sent.
+    fn authorize(
+        &self,
+        by_certificate: Option<Extension<MayRevoke>>,
+        headers: &HeaderMap,
+    ) -> Result<(), Rejection> {
+        if by_certificate.is_some() {
+            return Ok(());
+        }
         let mut all = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (all.next(), all.next()) else {
             return Err(Rejection::Unauthorized);
@@ -102,7 +114,8 @@ impl RevocationPages {
             .as_bytes()
             .split_at_checked(b"Bearer ".len())
             .ok_or(Rejection::Unauthorized)?;
-        if scheme.eq_ignore_ascii_case(b"Bearer ") && self.secret.is(secret) {
+        let known = self.secret.as_ref().is_some_and(|known| known.is(secret));
+        if scheme.eq_ignore_ascii_case(b"Bearer ") && known {
             Ok(())
         } else {
             Err(Rejection::Unauthorized)
@@ -159,8 +172,12 @@ impl RevocationPages {
     }
 }
 
-async fn show(State(pages): State<Arc<RevocationPages>>, headers: HeaderMap) -> Response {
-    match pages.authorize(&headers) {
+async fn show(
+    State(pages): State<Arc<RevocationPages>>,
+    by_certificate: Option<Extension<MayRevoke>>,
+    headers: HeaderMap,
+) -> Response {
+    match pages.authorize(by_certificate, &headers) {
         Ok(()) => Json(pages.live.revocations()).into_response(),
         Err(rejection) => rejection.into_response(),
     }
@@ -168,12 +185,13 @@ async fn show(State(pages): State<Arc<RevocationPages>>, headers: HeaderMap) -> 
 
 async fn revoke(
     State(pages): State<Arc<RevocationPages>>,
+    by_certificate: Option<Extension<MayRevoke>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let read = async {
         // Nothing of the body is read for whoever does not know the secret.
-        pages.authorize(&headers)?;
+        pages.authorize(by_certificate, &headers)?;
         expect_type(&headers, "application/json")?;
         pages.read(&collect(body, MAX_BATCH).await?)
     };

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::{self, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -16,15 +17,18 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::admin::{self, AdminState};
-use super::config::{Config, ListenAddress, ListenSettings};
-use super::connection::{ConnectionLimits, Driver, Protocol};
+use super::config::{Config, Endpoint, ListenSettings};
+use super::connection::{ConnectionLimits, Driver, Protocol, Routes};
 use super::drain::Shutdown;
 use super::fixed::Fixed;
 use super::listen::{BindError, BoundAddress, Lifetime, Listener, connection_cap};
 use super::live::{ConfigOrigin, Live};
 use super::reload::Reloads;
 use super::revoke::RevocationPages;
-use crate::gateway::{grpc_router, http_router, report_health};
+use super::tls::{self, Tls, TlsError};
+use crate::gateway::{
+    closed_grpc_router, closed_http_router, grpc_router, http_router, report_health,
+};
 use crate::telemetry::{LogQueue, process};
 use crate::verify::clock::{Clock, SystemClock};
 use crate::verify::revocations::{OpenError, Revocations};
@@ -42,6 +46,17 @@ pub enum StartError {
     /// A listener's address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A listener's certificates cannot be used.
+    #[error("cannot speak TLS for {name}: {source}")]
+    Tls {
+        /// The listener.
+        name: &'static str,
+        /// What is wrong with the files.
+        source: Box<TlsError>,
+    },
+    /// SIGHUP, which has certificates reread, cannot be listened to.
+    #[error("cannot listen to SIGHUP: {0}")]
+    Signal(io::Error),
     /// The system does not say where a listener is bound.
     #[error("cannot read the address of listener {name}")]
     Address {
@@ -68,6 +83,8 @@ pub enum RunError {
 pub struct Bound {
     doors: Vec<Served>,
     admin: Option<Served>,
+    /// Who rereads the certificates, where there are any.
+    tls: Option<(Vec<Arc<Tls>>, Signal)>,
     addresses: BTreeMap<&'static str, BoundAddress>,
     live: Arc<Live>,
     reloads: Option<Reloads>,
@@ -85,6 +102,7 @@ pub struct Bound {
 struct Served {
     listener: Listener,
     driver: Driver,
+    tls: Option<Arc<Tls>>,
     slots: Arc<Semaphore>,
 }
 
@@ -111,6 +129,7 @@ pub async fn build(
 ) -> Result<Bound, StartError> {
     // Listeners first: an address that is taken should not cost the issuers a request.
     let [grpc, http, admin] = bind(&config.listen).await?;
+    let listen = config.listen.clone();
     let mut addresses = BTreeMap::new();
     for listener in [&grpc, &http, &admin].into_iter().flatten() {
         let name = listener.name();
@@ -147,24 +166,54 @@ pub async fn build(
         );
     }
     let slots = Arc::new(Semaphore::new(cap.min(Semaphore::MAX_PERMITS)));
+    let revokers = revocation
+        .as_ref()
+        .and_then(|revocation| revocation.clients.clone());
+    let telemetry = live.telemetry();
+    let start_tls = |name, endpoint: Option<Endpoint>, protocol, revokers| {
+        let Some(settings) = endpoint.and_then(|endpoint| endpoint.tls) else {
+            return Ok(None);
+        };
+        Tls::start(name, settings, protocol, revokers, telemetry.tls(name))
+            .map(|tls| Some(Arc::new(tls)))
+            .map_err(|error| StartError::Tls {
+                name,
+                source: Box::new(error),
+            })
+    };
+    let grpc_tls = start_tls("grpc", listen.grpc, Protocol::Http2, None)?;
+    let http_tls = start_tls("http", listen.http, Protocol::Http, None)?;
+    let admin_tls = start_tls("admin", listen.admin, Protocol::Http, revokers)?;
+    let all_tls: Vec<_> = [&grpc_tls, &http_tls, &admin_tls]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
     let mut doors = Vec::new();
     let mut health = None;
     if let Some(listener) = grpc {
         let (router, reporter) = grpc_router(Arc::clone(live.doors()));
         health = Some(reporter);
-        let driver = Driver::new(Protocol::Http2, limits, router);
+        let routes = Routes {
+            unlisted: closed_grpc_router(Arc::clone(live.doors())),
+            ..Routes::same(router)
+        };
         doors.push(Served {
             listener,
-            driver,
+            driver: Driver::new(Protocol::Http2, limits, routes),
+            tls: grpc_tls,
             slots: Arc::clone(&slots),
         });
     }
     if let Some(listener) = http {
-        let router = http_router(Arc::clone(live.doors()));
-        let driver = Driver::new(Protocol::Http, limits, router);
+        let routes = Routes {
+            unlisted: closed_http_router(Arc::clone(live.doors())),
+            ..Routes::same(http_router(Arc::clone(live.doors())))
+        };
         doors.push(Served {
             listener,
-            driver,
+            driver: Driver::new(Protocol::Http, limits, routes),
+            tls: http_tls,
             slots: Arc::clone(&slots),
         });
     }
@@ -178,17 +227,25 @@ pub async fn build(
                 .iter()
                 .map(|(name, address)| (*name, address.to_string()))
                 .collect(),
+            tls: all_tls.clone(),
         };
-        let pages = admin::router(state, revoking);
         Served {
             listener,
-            driver: Driver::new(Protocol::Http, limits, pages),
+            driver: Driver::new(Protocol::Http, limits, admin::routes(state, revoking)),
+            tls: admin_tls,
             slots: Arc::new(Semaphore::new(ADMIN_CONNECTIONS)),
         }
     });
+    let tls = if all_tls.is_empty() {
+        None
+    } else {
+        let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
+        Some((all_tls, hangup))
+    };
     Ok(Bound {
         doors,
         admin,
+        tls,
         addresses,
         live,
         reloads: None,
@@ -244,6 +301,13 @@ impl Bound {
                 draining.run_until_cancelled(follow).await;
             });
         }
+        if let Some((listeners, hangup)) = self.tls {
+            let follow = tls::follow(listeners, hangup);
+            let draining = self.draining.clone();
+            parts.spawn("certificate reload", async move {
+                draining.run_until_cancelled(follow).await;
+            });
+        }
         let watch = watch_readiness(
             Arc::clone(&self.live),
             self.health.clone(),
@@ -278,7 +342,7 @@ impl Served {
         let metrics = live.telemetry().listener(name);
         let run = self
             .listener
-            .run(self.driver, self.slots, metrics, lifetime.clone());
+            .run(self.driver, self.tls, self.slots, metrics, lifetime.clone());
         // Counted with its connections, so that draining waits for the last one it accepts.
         parts.spawn(name, lifetime.connections.track_future(run));
     }
@@ -312,10 +376,10 @@ impl Parts {
 async fn bind(listen: &ListenSettings) -> Result<[Option<Listener>; 3], BindError> {
     async fn one(
         name: &'static str,
-        address: Option<&ListenAddress>,
+        endpoint: Option<&Endpoint>,
     ) -> Result<Option<Listener>, BindError> {
-        match address {
-            Some(address) => Listener::bind(name, address).await.map(Some),
+        match endpoint {
+            Some(endpoint) => Listener::bind(name, &endpoint.address).await.map(Some),
             None => Ok(None),
         }
     }

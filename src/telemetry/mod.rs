@@ -13,6 +13,7 @@ mod queue;
 mod reloads;
 mod scrape;
 pub mod settings;
+mod tls;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ pub use reloads::ReloadCounts;
 pub use scrape::ListenerMetrics;
 use scrape::Scrape;
 use settings::DecisionLog;
+pub use tls::TlsMetrics;
 
 /// Which door a request came through: a metric label and a log field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -74,27 +74,27 @@ impl Reloads {
 impl Telemetry {
     /// The process starts with the configuration of this digest.
     pub fn config_started(&self, sha256: Option<&str>) {
-        self.reloads().show(sha256);
+        self.scrape.reloads.show(sha256);
     }
 
     /// A reload brought the configuration of this digest into force.
     pub fn config_reloaded(&self, sha256: &str) {
-        self.reloads().show(Some(sha256));
-        self.reloads().ok.inc();
+        self.scrape.reloads.show(Some(sha256));
+        self.scrape.reloads.ok.inc();
     }
 
     /// A reload failed; what was in force still is.
     pub fn config_refused(&self) {
-        self.reloads().failed.inc();
-        self.reloads().last_ok.set(0);
+        self.scrape.reloads.failed.inc();
+        self.scrape.reloads.last_ok.set(0);
     }
 
     /// How reloads went so far.
     #[must_use]
     pub fn reload_counts(&self) -> ReloadCounts {
         ReloadCounts {
-            ok: self.reloads().ok.get(),
-            failed: self.reloads().failed.get(),
+            ok: self.scrape.reloads.ok.get(),
+            failed: self.scrape.reloads.failed.get(),
         }
     }
 }

@@ -15,18 +15,20 @@ use prometheus_client::registry::Registry;
 use super::decisions::DecisionTable;
 use super::latency::Latencies;
 use super::reloads::Reloads;
+use super::tls::TlsSeries;
 use super::{Telemetry, introspection, process};
 use crate::verify::revocations::{FileState, RevocationStatus};
 use crate::verify::{IssuerStatus, KeyState};
 
 /// The label of one listener's series.
-type ListenerLabel = [(&'static str, &'static str); 1];
+pub(super) type ListenerLabel = [(&'static str, &'static str); 1];
 
 /// Everything that is registered once.
 #[derive(Debug)]
 pub(super) struct Scrape {
     registry: Registry,
-    reloads: Reloads,
+    pub(super) reloads: Reloads,
+    pub(super) tls: TlsSeries,
     open: Family<ListenerLabel, Gauge>,
     accepted: Family<ListenerLabel, Counter>,
     errors: Family<ListenerLabel, Counter>,
@@ -94,9 +96,11 @@ impl Scrape {
             timed_out.clone(),
         );
         let reloads = Reloads::new(&mut registry);
+        let tls = TlsSeries::new(&mut registry);
         Self {
             registry,
             reloads,
+            tls,
             open,
             accepted,
             errors,
@@ -106,11 +110,6 @@ impl Scrape {
 }
 
 impl Telemetry {
-    /// The series about the configuration.
-    pub(super) fn reloads(&self) -> &Reloads {
-        &self.scrape.reloads
-    }
-
     /// The series of the listener of this name.
     #[must_use]
     pub fn listener(&self, name: &'static str) -> ListenerMetrics {

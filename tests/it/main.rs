@@ -37,3 +37,5 @@ mod revocations;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod tls;

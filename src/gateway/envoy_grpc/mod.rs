@@ -17,7 +17,7 @@ use pb::envoy::service::auth::v3::CheckRequest;
 use pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer};
 
 pub(super) use answer::EnvoyNames;
-pub(super) use wire::{check, panicked};
+pub(super) use wire::{check, forbid, panicked};
 
 use crate::domain::reason::DenyReason;
 use crate::domain::request::{HeaderRemoval, Headers, Host, Method, RequestContext, RequestPath};

@@ -46,6 +46,12 @@ pub(in crate::gateway) async fn check(
     }))
 }
 
+/// Answers `Check` for a peer that may not ask; the message goes unread.
+pub(in crate::gateway) async fn forbid(State(doors): State<SharedDoors>) -> Response {
+    let verdict = Verdict::unreadable(DenyReason::PeerForbidden);
+    respond(conclude(&doors.now(), None, &verdict, Instant::now()))
+}
+
 async fn decide(doors: &Doors, request: Request, started: Instant) -> Bytes {
     let (head, body) = request.into_parts();
     let budget = budget(&head.headers, doors.state.authorizer.deadline);

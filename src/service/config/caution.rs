@@ -7,6 +7,8 @@ findings! {
     Caution {
         /// The admin listener can be reached from elsewhere.
         AdminReachable => "admin_reachable", "other machines can reach the admin listener, which shows issuers, rules and metrics to whoever asks: keep it on loopback or behind a firewall";
+        /// Tokens travel in the clear.
+        ListenPlain => "listen_plain", "other machines can reach this listener, and tokens come to it without TLS: add `tls`, or listen on loopback or a Unix socket";
         /// Tokens for anybody are taken.
         AudiencesAny => "audiences_any", "`audiences: any` takes tokens that were issued for other services: anyone who runs one of those can replay what it receives here";
         /// Keys come without TLS.

@@ -153,6 +153,27 @@ findings! {
             /// The text.
             found: Shown,
         } => "mode", "{found} is not permission bits in octal: write them as in \"0660\"";
+        /// An address and a socket.
+        AddressTwice => "address_twice", "`address` says already where it listens: keep one of them";
+        /// A key that only a Unix socket has a use for.
+        UnixOnly {
+            /// The key.
+            key: &'static str,
+        } => "unix_only", "`{key}` is about the file of a Unix socket: remove it, or listen at one";
+        /// TLS files that cannot be used.
+        TlsFiles {
+            /// What is wrong.
+            problem: String,
+        } => "tls_files", "TLS cannot be spoken with these files: {problem}";
+        /// No name of a client.
+        ClientIdentity {
+            /// The text.
+            found: Shown,
+        } => "client_identity", "{found} is not a name that a client's certificate carries: write a URI such as spiffe://cluster.local/ns/edge/sa/envoy, a DNS name, an IP address, or CN=NAME";
+        /// Names of clients that nobody vouches for.
+        IdentitiesWithoutCa => "identities_without_ca", "nobody vouches for these names: add `client_ca_file`, which says whose certificates are believed";
+        /// Names of clients that the admin listener does not learn.
+        RevocationIdentities => "revocation_identities", "the admin listener asks nobody for a certificate, so that nobody carries these names: add `tls` with `client_ca_file` to `listen.admin`";
         /// Two listeners at one address.
         ListenTwice {
             /// The other listener's key.

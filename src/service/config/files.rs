@@ -82,7 +82,7 @@ pub(super) enum Pem {
 }
 
 /// Reads a file of at most `limit` bytes.
-pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(in crate::service) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));

@@ -5,21 +5,33 @@ use std::path::PathBuf;
 
 use super::caution::Caution;
 use super::fault::Fault;
+use super::files::Files;
 use super::notes::Notes;
 use super::raw::RawListen;
 use super::read::{At, Reader, Setting, Shown, Trail, mapping};
 use super::shapes::{scalar_as, text};
+use super::tls::{self, RawTls};
 use super::tree::{Node, Value};
+use crate::service::tls::TlsSettings;
 
 /// The three listeners; `None` where there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenSettings {
     /// Envoy ext_authz over gRPC.
-    pub grpc: Option<ListenAddress>,
+    pub grpc: Option<Endpoint>,
     /// The HTTP doors.
-    pub http: Option<ListenAddress>,
+    pub http: Option<Endpoint>,
     /// Health, metrics, status.
-    pub admin: Option<ListenAddress>,
+    pub admin: Option<Endpoint>,
+}
+
+/// Where a listener is, and what protects it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where.
+    pub address: ListenAddress,
+    /// TLS, if it is spoken.
+    pub tls: Option<TlsSettings>,
 }
 
 /// An address to listen at.
@@ -28,12 +40,20 @@ pub enum ListenAddress {
     /// A TCP address; port 0 lets the system choose.
     Tcp(SocketAddr),
     /// A Unix socket.
-    Unix {
-        /// Its path.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    Unix(UnixAddress),
+}
+
+/// A Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnixAddress {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// The user that it belongs to, by name or number; ours if absent.
+    pub owner: Option<String>,
+    /// The group that it belongs to, by name or number; ours if absent.
+    pub group: Option<String>,
 }
 
 /// Owner and group: the gateway's user shares a group with ours, and nobody else may ask.
@@ -43,19 +63,39 @@ const DEFAULT_MODE: u32 = 0o660;
 const MAX_SOCKET_PATH: usize = 107;
 
 mapping! {
-    /// A Unix socket as a mapping.
-    RawUnix ("an address as ADDRESS:PORT, `unix:/path.sock`, {unix: /path.sock, mode: \"0660\"} or `off`") {
-        /// Its path.
+    /// A listener as a mapping.
+    RawEndpoint ("an address as ADDRESS:PORT, `unix:/path.sock`, `off`, or a mapping such as {address: 10.0.0.1:9191, tls: {...}}") {
+        /// Where it listens: `ADDRESS:PORT` or `unix:/path/to.sock`. Required, unless there is `unix`.
+        address: At<ListenAddress> = read_address,
+        /// The path of a Unix socket: another way to write `address: unix:/path/to.sock`.
         unix: At<PathBuf> = socket_path,
-        /// Its permission bits, octal; default `0660`.
+        /// The socket's permission bits, octal; default `0660`.
         mode: At<u32> = mode,
+        /// The user that the socket belongs to, by name or number; default the one that we run as.
+        owner: At<String> = text,
+        /// The group that the socket belongs to; default the one that we run as. The gateway's user shares it.
+        group: At<String> = text,
+        /// TLS; default none: Gatefort usually stands on the gateway's machine or beside it in a pod.
+        tls: RawTls = RawTls::read,
     }
+}
+
+/// A listener as written: where, and with what TLS.
+#[derive(Debug)]
+pub(super) struct RawListener {
+    address: ListenAddress,
+    tls: Setting<RawTls>,
 }
 
 impl Default for ListenSettings {
     /// Loopback: whoever reaches a listener can ask it about tokens, so being reachable is a decision.
     fn default() -> Self {
-        let loopback = |port| Some(ListenAddress::Tcp((Ipv4Addr::LOCALHOST, port).into()));
+        let loopback = |port| {
+            Some(Endpoint {
+                address: ListenAddress::Tcp((Ipv4Addr::LOCALHOST, port).into()),
+                tls: None,
+            })
+        };
         Self {
             grpc: loopback(9191),
             http: loopback(9192),
@@ -68,7 +108,19 @@ impl std::fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
-            Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+            Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+        }
+    }
+}
+
+impl UnixAddress {
+    /// A socket of ours at this path.
+    const fn at(path: PathBuf) -> Self {
+        Self {
+            path,
+            mode: DEFAULT_MODE,
+            owner: None,
+            group: None,
         }
     }
 }
@@ -81,8 +133,8 @@ impl ListenAddress {
                 let everywhere = one.ip().is_unspecified() || two.ip().is_unspecified();
                 one.port() != 0 && one.port() == two.port() && (everywhere || one.ip() == two.ip())
             }
-            (Self::Unix { path: one, .. }, Self::Unix { path: two, .. }) => one == two,
-            (Self::Tcp(_), Self::Unix { .. }) | (Self::Unix { .. }, Self::Tcp(_)) => false,
+            (Self::Unix(one), Self::Unix(two)) => one.path == two.path,
+            (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
         }
     }
 
@@ -90,26 +142,30 @@ impl ListenAddress {
     fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
-            Self::Unix { .. } => true,
+            Self::Unix(_) => true,
         }
     }
 }
 
 impl ListenSettings {
+    /// Whether the admin listener asks clients for certificates.
+    pub(super) fn admin_knows_clients(&self) -> bool {
+        let tls = self.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+        tls.is_some_and(|tls| tls.clients.is_some())
+    }
+
     /// What `listen` means.
-    pub(super) fn from_raw(raw: Setting<RawListen>, notes: &mut Notes<'_>) -> Option<Self> {
+    pub(super) fn from_raw(
+        raw: Setting<RawListen>,
+        files: &Files,
+        notes: &mut Notes<'_>,
+    ) -> Option<Self> {
         let defaults = Self::default();
         let raw = match raw {
             Setting::Absent => return Some(defaults),
             Setting::Bad => return None,
             Setting::Given(raw) => raw,
         };
-        if let Some(admin) = raw.admin.given()
-            && let Some(address) = &admin.value
-            && !address.is_local()
-        {
-            notes.warn(Caution::AdminReachable, &admin.spot);
-        }
         let written = [
             ("grpc", &raw.grpc),
             ("http", &raw.http),
@@ -117,10 +173,10 @@ impl ListenSettings {
         ];
         for (index, (_, later)) in written.iter().enumerate() {
             let Some(at) = later.given() else { continue };
-            let Some(address) = &at.value else { continue };
+            let Some(listener) = &at.value else { continue };
             for (name, earlier) in written.iter().take(index) {
                 let taken = earlier.given().and_then(|at| at.value.as_ref());
-                if taken.is_some_and(|taken| taken.collides(address)) {
+                if taken.is_some_and(|taken| taken.address.collides(&listener.address)) {
                     notes.error(Fault::ListenTwice { other: name }, &at.spot);
                 }
             }
@@ -128,75 +184,134 @@ impl ListenSettings {
         let bad = written
             .iter()
             .any(|(_, setting)| matches!(setting, Setting::Bad));
+        let spot = raw.spot;
         let [grpc, http, admin] = [
-            (raw.grpc, defaults.grpc),
-            (raw.http, defaults.http),
-            (raw.admin, defaults.admin),
+            (raw.grpc, defaults.grpc, Caution::ListenPlain),
+            (raw.http, defaults.http, Caution::ListenPlain),
+            (raw.admin, defaults.admin, Caution::AdminReachable),
         ]
-        .map(|(setting, default)| setting.into_value().unwrap_or(default));
+        .map(|(setting, default, exposed)| match setting.into_given() {
+            Some(at) => endpoint(at, exposed, files, notes),
+            None => default,
+        });
         if grpc.is_none() && http.is_none() {
-            notes.error(Fault::ListenNowhere, &raw.spot);
+            notes.error(Fault::ListenNowhere, &spot);
             return None;
         }
         (!bad).then_some(Self { grpc, http, admin })
     }
 }
 
-/// An address, or `off`.
+/// What a listener means; `exposed` is said where anyone could reach what it protects.
+fn endpoint(
+    at: At<Option<RawListener>>,
+    exposed: Caution,
+    files: &Files,
+    notes: &mut Notes<'_>,
+) -> Option<Endpoint> {
+    let raw = at.value?;
+    let tls = tls::from_raw(raw.tls, files, notes);
+    let guarded = match (&exposed, &tls) {
+        // The admin pages say a lot to whoever connects, encrypted or not.
+        (Caution::AdminReachable, Some(tls)) => tls.clients.is_some(),
+        (_, tls) => tls.is_some(),
+    };
+    if !raw.address.is_local() && !guarded {
+        notes.warn(exposed, &at.spot);
+    }
+    Some(Endpoint {
+        address: raw.address,
+        tls,
+    })
+}
+
+/// An address with what goes with it, or `off`.
 pub(super) fn read_listener(
     node: &Node,
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
-) -> Option<At<Option<ListenAddress>>> {
-    if matches!(node.value, Value::Map(_)) {
-        let raw = RawUnix::read(node, trail, reader)?;
-        let path = match raw.unix {
-            Setting::Given(path) => path,
-            Setting::Absent => {
-                reader.note(
-                    Fault::Missing {
-                        key: "unix",
-                        advice: "write {unix: /path/to.sock}",
-                    },
-                    node.span,
-                    trail,
-                );
-                return None;
-            }
-            Setting::Bad => return None,
-        };
-        let mode = match raw.mode {
-            Setting::Absent => DEFAULT_MODE,
-            Setting::Given(mode) => mode.value,
-            Setting::Bad => return None,
-        };
-        let address = ListenAddress::Unix {
-            path: path.value,
-            mode,
-        };
+) -> Option<At<Option<RawListener>>> {
+    if let Value::Scalar(scalar) = &node.value
+        && matches!(scalar.text.as_str(), "off" | "false")
+    {
         return Some(At {
-            value: Some(address),
-            spot: raw.spot,
-            substituted: false,
+            value: None,
+            spot: trail.spot(node.span),
+            substituted: scalar.substituted,
         });
     }
+    if !matches!(node.value, Value::Map(_)) {
+        let at = read_address(node, trail, reader)?;
+        let listener = RawListener {
+            address: at.value.clone(),
+            tls: Setting::Absent,
+        };
+        return Some(at.with(Some(listener)));
+    }
+    let raw = RawEndpoint::read(node, trail, reader)?;
+    let mut address = match (raw.address, raw.unix) {
+        (Setting::Given(address), Setting::Absent) => address.value,
+        (Setting::Absent, Setting::Given(path)) => ListenAddress::Unix(UnixAddress::at(path.value)),
+        (Setting::Absent, Setting::Absent) => {
+            let fault = Fault::Missing {
+                key: "address",
+                advice: "write {address: 127.0.0.1:9191} or {unix: /path/to.sock}",
+            };
+            reader.note(fault, node.span, trail);
+            return None;
+        }
+        (Setting::Given(_), Setting::Given(path)) => {
+            reader.note_at(Fault::AddressTwice, &path.spot);
+            return None;
+        }
+        (Setting::Bad, _) | (_, Setting::Bad) => return None,
+    };
+    match &mut address {
+        ListenAddress::Unix(socket) => {
+            socket.mode = raw.mode.into_value().unwrap_or(socket.mode);
+            socket.owner = raw.owner.into_value();
+            socket.group = raw.group.into_value();
+        }
+        ListenAddress::Tcp(_) => {
+            let spots = [
+                ("mode", raw.mode.given().map(|at| &at.spot)),
+                ("owner", raw.owner.given().map(|at| &at.spot)),
+                ("group", raw.group.given().map(|at| &at.spot)),
+            ];
+            for (key, spot) in spots {
+                if let Some(spot) = spot {
+                    reader.note_at(Fault::UnixOnly { key }, spot);
+                }
+            }
+        }
+    }
+    Some(At {
+        value: Some(RawListener {
+            address,
+            tls: raw.tls,
+        }),
+        spot: raw.spot,
+        substituted: false,
+    })
+}
+
+/// An address.
+fn read_address(
+    node: &Node,
+    trail: &Trail<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<At<ListenAddress>> {
     let expected = "an address such as 127.0.0.1:9191, `unix:/path/to.sock` or `off`";
     scalar_as(expected, node, trail, reader, |scalar| {
-        if matches!(scalar.text.as_str(), "off" | "false") {
-            return Some(Ok(None));
-        }
         if let Some(path) = scalar.text.strip_prefix("unix:") {
             let found = Shown::new(&scalar.text, scalar.substituted);
             return Some(match checked_path(path) {
-                Some(path) => Ok(Some(ListenAddress::Unix {
-                    path,
-                    mode: DEFAULT_MODE,
-                })),
+                Some(path) => Ok(ListenAddress::Unix(UnixAddress::at(path))),
                 None => Err(Fault::SocketPath { found }),
             });
         }
         Some(match scalar.text.parse() {
-            Ok(address) => Ok(Some(ListenAddress::Tcp(address))),
+            Ok(address) => Ok(ListenAddress::Tcp(address)),
             Err(_) => Err(Fault::Address {
                 found: Shown::new(&scalar.text, scalar.substituted),
                 suggestion: if scalar.substituted {

@@ -27,6 +27,7 @@ mod scalar;
 mod shapes;
 mod source;
 mod suggest;
+mod tls;
 mod tree;
 mod values;
 mod yaml;
@@ -42,7 +43,7 @@ use crate::telemetry::settings::LogSettings;
 use crate::verify::DEFAULT_CACHE_BYTES;
 use crate::verify::settings::IssuerSettings;
 
-use files::{Files, read_limited};
+use files::Files;
 use headers::Tokens;
 use notes::Notes;
 use raw::{RawConfig, RawLog};
@@ -55,8 +56,9 @@ use tree::{MAX_FILE_SIZE, Node};
 pub use caution::Caution;
 pub use environment::Environment;
 pub use fault::Fault;
+pub(super) use files::read_limited;
 pub use limits::Limits;
-pub use listen::{ListenAddress, ListenSettings};
+pub use listen::{Endpoint, ListenAddress, ListenSettings, UnixAddress};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use read::Shown;
 pub use revocation::{BearerSecret, RevocationConfig};
@@ -188,7 +190,7 @@ impl Config {
     /// Gives every setting its meaning. A setting with a problem gets its default, so that the others are still
     /// looked at; the caller drops the result when there is any problem.
     fn from_raw(raw: RawConfig, files: &Files, notes: &mut Notes<'_>) -> Option<Self> {
-        let listen = ListenSettings::from_raw(raw.listen, notes);
+        let listen = ListenSettings::from_raw(raw.listen, files, notes);
         let tokens = Tokens::from_raw(raw.token, notes);
         let waits = issuers::waits(&raw.keys, &raw.issuers);
         let calls = introspection::calls(&raw.issuers);
@@ -218,6 +220,16 @@ impl Config {
             && listen.as_ref().is_some_and(|listen| listen.admin.is_none())
         {
             notes.warn(Caution::RevocationUnreachable, &at.spot);
+        }
+        if let Some(at) = raw
+            .revocation
+            .given()
+            .and_then(|raw| raw.client_identities.given())
+            && listen
+                .as_ref()
+                .is_some_and(|listen| !listen.admin_knows_clients())
+        {
+            notes.error(Fault::RevocationIdentities, &at.spot);
         }
         let identity = headers::identity(raw.identity, raw.identity_values, &tokens.sources, notes);
         let deadline = limits::DEADLINE.check(&raw.deadline, limits::DEFAULT_DEADLINE, notes);

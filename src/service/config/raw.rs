@@ -15,7 +15,7 @@ use crate::gateway::OnUnavailable;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel};
 use crate::verify::settings::Mode;
 
-use super::listen::{ListenAddress, read_listener};
+use super::listen::{RawListener, read_listener};
 use super::read::{At, mapping};
 use super::shapes::{Named, Switch, choice, count, duration, list, names, size, switch, text};
 use super::values::{
@@ -65,14 +65,15 @@ mapping! {
 }
 
 mapping! {
-    /// `listen`: each is `ADDRESS:PORT`, `unix:/path/to.sock`, `{unix: /path/to.sock, mode: "0660"}`, or `off`.
+    /// `listen`: each is `ADDRESS:PORT`, `unix:/path/to.sock`, a mapping such as `{address: 10.0.0.1:9191, tls: {...}}`
+    /// or `{unix: /path/to.sock, mode: "0660", group: nginx}`, or `off`.
     RawListen ("a mapping with the keys `grpc`, `http` and `admin`") {
         /// Envoy ext_authz over gRPC; default `127.0.0.1:9191`: loopback, because who reaches it can ask it about tokens.
-        grpc: At<Option<ListenAddress>> = read_listener,
+        grpc: At<Option<RawListener>> = read_listener,
         /// nginx, Traefik, Caddy, HAProxy, and Envoy ext_authz over HTTP; default `127.0.0.1:9192`.
-        http: At<Option<ListenAddress>> = read_listener,
+        http: At<Option<RawListener>> = read_listener,
         /// Health, metrics and status; default `127.0.0.1:9193`. Keep it private.
-        admin: At<Option<ListenAddress>> = read_listener,
+        admin: At<Option<RawListener>> = read_listener,
     }
 }
 
@@ -248,10 +249,13 @@ mapping! {
     /// `revocation`: `/revocations` on the admin listener.
     RawRevocation ("a mapping with the key `secret_file`") {
         /// What whoever revokes sends as `Authorization: Bearer`: at least 16 visible ASCII characters.
-        /// Required, here or in a file. Better in a file or a variable.
+        /// Required, here or in a file, unless there is `client_identities`. Better in a file or a variable.
         secret: At<SecretString> = secret,
         /// A file with that secret; one line break at its end is not part of it.
         secret_file: At<PathBuf> = file,
+        /// Who may revoke without the secret: names in client certificates of the admin listener, as in
+        /// `tls.client_identities`. Default nobody.
+        client_identities: At<Vec<At<String>>> = list(text),
         /// The file that keeps revocations over a restart; default none: they end with the process.
         file: At<PathBuf> = file,
         /// The most revocations at a time; default `100000`. Those that end first go first.

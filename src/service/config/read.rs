@@ -183,6 +183,12 @@ impl<'s> Reader<'s> {
         self.problems.push(Problem::new(fault, place));
     }
 
+    /// As [`Self::note`], where the place is known already.
+    pub(super) fn note_at(&mut self, fault: Fault, spot: &Spot) {
+        let place = self.source.place(spot.span, &spot.path);
+        self.problems.push(Problem::new(fault, place));
+    }
+
     /// Notes that a value is of another kind, or why it has none.
     pub(super) fn note_kind(&mut self, expected: &'static str, node: &Node, trail: &Trail<'_>) {
         match node.value {

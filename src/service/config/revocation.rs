@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use secrecy::ExposeSecret;
 
 use crate::domain::claims::{Audiences, EventRules};
+use crate::service::tls::ClientIdentities;
 use crate::verify::revocations::{DEFAULT_MAX_ENTRIES, RevocationSettings};
 
 use super::bounds::Bounds;
@@ -18,13 +19,16 @@ use super::key_source::{self, Given};
 use super::notes::Notes;
 use super::raw::RawRevocation;
 use super::read::Setting;
+use super::tls;
 use super::values::RawAudiences;
 
 /// What `revocation` means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationConfig {
-    /// What whoever revokes must know.
-    pub secret: BearerSecret,
+    /// What whoever revokes must know, if it has no certificate that says enough.
+    pub secret: Option<BearerSecret>,
+    /// Whose certificate is enough to revoke.
+    pub clients: Option<ClientIdentities>,
     /// How much is kept, and where.
     pub list: RevocationSettings,
     /// What logout tokens and security event tokens must satisfy; they are not taken if absent.
@@ -103,8 +107,9 @@ impl RevocationConfig {
                 Some(BearerSecret::new(bytes))
             }
             Given::Unreadable => None,
+            Given::Nothing if !raw.client_identities.is_absent() => None,
             Given::Nothing => {
-                let advice = "write where the secret is that whoever revokes must know, as in secret_file: /run/secrets/revocation";
+                let advice = "write where the secret is that whoever revokes must know, as in secret_file: /run/secrets/revocation, or add `client_identities`";
                 notes.error(
                     Fault::Missing {
                         key: "secret_file",
@@ -118,6 +123,10 @@ impl RevocationConfig {
         if let (Setting::Given(_), Setting::Given(at)) = (&raw.secret, &raw.secret_file) {
             notes.error(Fault::SecretTwice, &at.spot);
         }
+        let clients = raw
+            .client_identities
+            .given()
+            .map(|at| tls::identities(&at.value, notes));
         let keep = KEEP.check(&raw.keep, DEFAULT_KEEP, notes);
         let max_entries = MAX_ENTRIES.check(&raw.max_entries, DEFAULT_MAX_ENTRIES.get(), notes);
         let events = raw.audiences.given().map(|at| EventRules {
@@ -138,7 +147,8 @@ impl RevocationConfig {
             notes.warn(Caution::KeepUnused, &at.spot);
         }
         Some(Self {
-            secret: secret?,
+            secret,
+            clients,
             list: RevocationSettings {
                 max_entries: NonZeroUsize::new(max_entries)?,
                 file: raw.file.given().map(|at| files.resolve(&at.value)),

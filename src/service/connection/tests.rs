@@ -35,8 +35,17 @@ fn connect(protocol: Protocol, limits: ConnectionLimits, router: Router) -> Peer
     let (io, ours) = duplex(64 * 1024);
     let drain = CancellationToken::new();
     let token = drain.clone();
-    let driver = Driver::new(protocol, limits, router);
-    let ended = tokio::spawn(async move { driver.serve(ours, &token).await });
+    let driver = Driver::new(protocol, limits, Routes::same(router));
+    let ended = tokio::spawn(async move {
+        driver
+            .serve(
+                ours,
+                Instant::now(),
+                crate::service::tls::Peer::Listed,
+                &token,
+            )
+            .await
+    });
     Peer { io, ended, drain }
 }
 
@@ -224,8 +233,17 @@ async fn who_connected_just_before_the_drain_still_gets_one_answer() {
     let drain = CancellationToken::new();
     drain.cancel();
     let token = drain.clone();
-    let driver = Driver::new(Protocol::Http, limits(), hello());
-    let ended = tokio::spawn(async move { driver.serve(ours, &token).await });
+    let driver = Driver::new(Protocol::Http, limits(), Routes::same(hello()));
+    let ended = tokio::spawn(async move {
+        driver
+            .serve(
+                ours,
+                Instant::now(),
+                crate::service::tls::Peer::Listed,
+                &token,
+            )
+            .await
+    });
     let mut peer = Peer { io, ended, drain };
     tokio::task::yield_now().await;
     peer.send(REQUEST).await;

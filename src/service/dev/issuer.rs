@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::claims::UnixTime;
 use crate::service::config::ListenAddress;
-use crate::service::connection::{ConnectionLimits, Driver, Protocol};
+use crate::service::connection::{ConnectionLimits, Driver, Protocol, Routes};
 use crate::service::listen::{BindError, BindProblem, BoundAddress, Lifetime, Listener};
 use crate::telemetry::Telemetry;
 
@@ -77,7 +77,7 @@ impl DevIssuer {
             Err(error) => {
                 return Err(BindError {
                     name: "issuer",
-                    address: asked,
+                    address: Box::new(asked),
                     problem: BindProblem::System(error),
                 }
                 .into());
@@ -140,11 +140,13 @@ impl DevIssuer {
             request_timeout: Duration::from_secs(10),
             max_header_bytes: 8192,
         };
-        let driver = Driver::new(Protocol::Http, limits, routes);
+        let driver = Driver::new(Protocol::Http, limits, Routes::same(routes));
         let lifetime = Lifetime::new();
         let metrics = Telemetry::silent().listener("issuer");
         let slots = Arc::new(Semaphore::new(64));
-        let listening = self.listener.run(driver, slots, metrics, lifetime.clone());
+        let listening = self
+            .listener
+            .run(driver, None, slots, metrics, lifetime.clone());
         end.run_until_cancelled(listening).await;
         lifetime.end.cancel();
     }

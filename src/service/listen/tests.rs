@@ -1,16 +1,18 @@
 //! Binding, accepting, the cap and the drain, on loopback and in a temporary directory.
 
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
 
 use axum::Router;
 use axum::routing::get;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::service::connection::{ConnectionLimits, Protocol};
+use crate::service::config::UnixAddress;
+use crate::service::connection::{ConnectionLimits, Protocol, Routes};
 use crate::telemetry::Telemetry;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -34,12 +36,12 @@ async fn start(address: &ListenAddress, cap: usize, router: Router) -> Running {
         request_timeout: Duration::from_secs(60),
         max_header_bytes: 8192,
     };
-    let driver = Driver::new(Protocol::Http, limits, router);
+    let driver = Driver::new(Protocol::Http, limits, Routes::same(router));
     let lifetime = Lifetime::new();
     let metrics = Telemetry::silent().listener("http");
     let address = listener.address().unwrap();
     let slots = Arc::new(Semaphore::new(cap));
-    let run = listener.run(driver, slots, metrics.clone(), lifetime.clone());
+    let run = listener.run(driver, None, slots, metrics.clone(), lifetime.clone());
     let loop_ = tokio::spawn(lifetime.connections.track_future(run));
     Running {
         address,
@@ -156,10 +158,12 @@ async fn a_drain_ends_when_its_time_is_up_or_nobody_wants_to_wait() {
 async fn a_unix_socket_is_served_with_its_mode_and_removed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gate.sock");
-    let address = ListenAddress::Unix {
+    let address = ListenAddress::Unix(UnixAddress {
         path: path.clone(),
         mode: 0o600,
-    };
+        owner: None,
+        group: None,
+    });
     let running = start(&address, 10, hello()).await;
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -180,10 +184,12 @@ async fn a_stale_socket_is_replaced_and_nothing_else_is() {
     let path = directory.path().join("gate.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
-    let address = ListenAddress::Unix {
+    let address = ListenAddress::Unix(UnixAddress {
         path: path.clone(),
         mode: 0o660,
-    };
+        owner: None,
+        group: None,
+    });
     let listener = Listener::bind("http", &address).await.unwrap();
     // Whoever took the path since then keeps it.
     std::fs::remove_file(&path).unwrap();

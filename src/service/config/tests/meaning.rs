@@ -12,8 +12,11 @@ use crate::domain::policy::Access;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel};
 use crate::verify::settings::{HttpSettings, KeySource, PlainHttp, RefreshSettings};
 
-fn tcp(address: &str) -> Option<ListenAddress> {
-    Some(ListenAddress::Tcp(address.parse::<SocketAddr>().unwrap()))
+fn tcp(address: &str) -> Option<Endpoint> {
+    Some(Endpoint {
+        address: ListenAddress::Tcp(address.parse::<SocketAddr>().unwrap()),
+        tls: None,
+    })
 }
 
 #[test]
@@ -57,11 +60,14 @@ fn a_file_that_says_the_least_has_every_default() {
 fn a_file_that_says_everything_means_it() {
     let config = good(include_str!("../testdata/full.yaml"));
     assert_eq!(config.listen.grpc, tcp("127.0.0.1:19191"));
-    let socket = ListenAddress::Unix {
+    let socket = ListenAddress::Unix(UnixAddress {
         path: PathBuf::from("/run/gatefort/http.sock"),
         mode: 0o600,
-    };
-    assert_eq!(config.listen.http, Some(socket));
+        owner: Some("gatefort".to_owned()),
+        group: Some("33".to_owned()),
+    });
+    let http = config.listen.http.unwrap();
+    assert_eq!((http.address, http.tls), (socket, None));
     assert_eq!(config.listen.admin, None);
     assert_eq!(
         config.token_sources,
@@ -190,6 +196,7 @@ fn full_yaml_says_every_key() {
         "secret_file",
         "ca_file",
         "client_cert_file",
+        "client_identities",
         "introspection",
         "introspect",
         "on_outage",

@@ -1,0 +1,226 @@
+//! The watch over one connection: what happened on it, and when its time is up.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::Version;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{ConnectionLimits, Ended};
+
+/// While draining, how long a connection that never asked anything may still ask its first request.
+pub(in crate::service) const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// What happened on a connection, and when: written where it happens, read by the watch.
+///
+/// Times are milliseconds since `start`, plus one, so that 0 says "not".
+#[derive(Debug)]
+pub(super) struct Activity {
+    start: Instant,
+    /// Requests that have no answer yet.
+    under_way: AtomicUsize,
+    /// Whether a request was ever read.
+    asked: AtomicBool,
+    /// Whether requests share the connection, so that bytes between them mean nothing.
+    multiplexed: AtomicBool,
+    /// Since when a head has been arriving.
+    head: AtomicU64,
+    /// When a request last began or ended.
+    last: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn new(start: Instant) -> Self {
+        Self {
+            start,
+            under_way: AtomicUsize::new(0),
+            asked: AtomicBool::new(false),
+            multiplexed: AtomicBool::new(false),
+            head: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis())
+            .map_or(u64::MAX, |now| now.saturating_add(1))
+    }
+
+    fn at(&self, time: u64) -> Instant {
+        self.start + Duration::from_millis(time.saturating_sub(1))
+    }
+
+    /// Whether other answers than one just made are still to come on the connection.
+    pub(super) fn shares_answers(&self) -> bool {
+        self.multiplexed.load(Relaxed) && self.under_way.load(Relaxed) > 0
+    }
+
+    fn bytes_read(&self) {
+        if self.under_way.load(Relaxed) == 0
+            && !self.multiplexed.load(Relaxed)
+            && self.head.load(Relaxed) == 0
+        {
+            self.head.store(self.now(), Relaxed);
+        }
+    }
+}
+
+/// A request that has no answer yet.
+pub(super) struct UnderWay(Arc<Activity>);
+
+impl UnderWay {
+    pub(super) fn begin(activity: &Arc<Activity>, version: Version) -> Self {
+        activity.under_way.fetch_add(1, Relaxed);
+        activity.asked.store(true, Relaxed);
+        activity
+            .multiplexed
+            .store(version == Version::HTTP_2, Relaxed);
+        activity.head.store(0, Relaxed);
+        activity.last.store(activity.now(), Relaxed);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.last.store(self.0.now(), Relaxed);
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What the watch wants done.
+pub(super) enum Step {
+    /// Take no further request, finish what is under way.
+    Finish,
+    /// Drop the connection.
+    End(Ended),
+}
+
+/// Decides when a connection's time is up.
+pub(super) struct Watch<'a> {
+    activity: &'a Activity,
+    limits: ConnectionLimits,
+    /// Made when first needed and moved only when it fires or is too late:
+    /// a busy connection never touches its timer.
+    timer: Option<Pin<Box<Sleep>>>,
+    pub(super) draining: bool,
+    /// When the last call ends.
+    last_call: Option<Instant>,
+    /// When finishing has taken too long.
+    finishing: Option<Instant>,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) const fn new(activity: &'a Activity, limits: ConnectionLimits) -> Self {
+        Self {
+            activity,
+            limits,
+            timer: None,
+            draining: false,
+            last_call: None,
+            finishing: None,
+        }
+    }
+
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        self.last_call = Some(Instant::now() + LAST_CALL);
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            let (deadline, step) = self.next();
+            let now = Instant::now();
+            if deadline <= now {
+                if matches!(step, Step::Finish) {
+                    // Whoever drains bounds this as well; whoever rests gets one request's time.
+                    self.finishing = Some(now + self.limits.request_timeout);
+                }
+                return Poll::Ready(step);
+            }
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if timer.is_elapsed() || deadline < timer.deadline() {
+                timer.as_mut().reset(deadline);
+            }
+            ready!(timer.as_mut().poll(cx));
+        }
+    }
+
+    /// What becomes due next.
+    fn next(&self) -> (Instant, Step) {
+        if let Some(deadline) = self.finishing {
+            // A connection that was resting is not slow; one with a request under way is.
+            return (deadline, Step::End(Ended::TimedOut));
+        }
+        let asked = self.activity.asked.load(Relaxed);
+        if let Some(last_call) = self.last_call {
+            let now = self.activity.start;
+            return (if asked { now } else { last_call }, Step::Finish);
+        }
+        if !asked {
+            let deadline = self.activity.start + self.limits.header_read_timeout;
+            return (deadline, Step::End(Ended::TimedOut));
+        }
+        let head = self.activity.head.load(Relaxed);
+        if head != 0 {
+            let deadline = self.activity.at(head) + self.limits.header_read_timeout;
+            return (deadline, Step::End(Ended::TimedOut));
+        }
+        let last = self.activity.at(self.activity.last.load(Relaxed));
+        (last + self.limits.idle_timeout, Step::Finish)
+    }
+}
+
+/// A transport that tells when bytes arrive.
+pub(super) struct Watched<T> {
+    pub(super) io: T,
+    pub(super) activity: Arc<Activity>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.activity.bytes_read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+}
