@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::support::authfort::{AuthFort, Login, PASSWORD};
 use crate::support::doors::{Answer, Door};
-use crate::support::oidc::OidcProvider;
 use crate::support::server::Gatefort;
 
 const SECRET: &str = "a-secret-of-the-tests";
@@ -222,52 +221,4 @@ rules:
     }
     assert!(!good.output().contains(SECRET));
     assert!(!good.output().contains(&ann.access_token));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_opaque_token_of_a_certified_issuer_passes_until_it_is_revoked() {
-    let issuer = OidcProvider::start();
-    let configuration = format!(
-        "
-listen: {{grpc: '@GRPC@', http: '@HTTP@', admin: '@ADMIN@'}}
-deadline: 20s
-issuers:
-  - issuer: {url}
-    audiences: ['urn:test:opaque']
-    opaque: true
-    introspection:
-      url: {url}/token/introspection
-      client_id: gate fort
-      secret: 'a:secret+of the%tests'
-      cache: 0s
-      cache_inactive: 0s
-      timeout: 10s
-rules:
-  - {{path: /orders/**, require: {{scopes: ['orders:read']}}}}
-  - {{path: /**, require: {{scopes: ['orders:write']}}}}
-identity: {{X-Auth-User: client_id}}
-",
-        url = issuer.url()
-    );
-    let server = Gatefort::start(&configuration, "/readyz");
-    let token = issuer.token("opaque").await;
-    assert!(!token.contains('.'), "it is opaque");
-    for door in Door::ALL {
-        let answer = server.ask(door, "/orders", Some(&token)).await;
-        assert_eq!(
-            answer.status,
-            200,
-            "{door:?}: {answer:?}\n{}",
-            server.output()
-        );
-        assert_eq!(answer.header("x-auth-user"), "machine");
-        let write = server.ask(door, "/else", Some(&token)).await;
-        assert_eq!(seen(&write), (403, "insufficient_scope".to_owned()));
-        let junk = server.ask(door, "/orders", Some("junk")).await;
-        assert_eq!(seen(&junk), (401, "token_invalid".to_owned()));
-    }
-    issuer.revoke(&token).await;
-    let revoked = server.ask(Door::AuthRequest, "/orders", Some(&token)).await;
-    assert_eq!(seen(&revoked), (401, "token_invalid".to_owned()));
-    server.until_logged("token_inactive").await;
 }

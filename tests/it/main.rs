@@ -18,6 +18,7 @@ mod keys;
 mod kubernetes;
 #[cfg(test)]
 mod oidc;
+mod oidc_liveness;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! A real OpenID-certified issuer (`oidc-provider`) that gives machine clients RFC 9068 access tokens.
+//! A real OpenID-certified issuer (`oidc-provider`): RFC 9068 access tokens for machines, and sessions for people.
+
+mod browser;
 
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::client;
@@ -16,6 +18,16 @@ pub(crate) struct OidcProvider {
     /// Ended when this is dropped, before its folder goes.
     _process: Process,
     _folder: TempDir,
+}
+
+/// Where a relying party's users come back to; nothing listens there, and nobody goes.
+const REDIRECT: &str = "https://app.test/callback";
+
+/// A client whose users log in.
+#[derive(Debug)]
+pub(crate) struct RelyingParty {
+    pub(crate) id: String,
+    secret: String,
 }
 
 impl OidcProvider {
@@ -72,5 +84,38 @@ impl OidcProvider {
             .await
             .expect("the issuer answers");
         assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// Registers a relying party that is told of logouts at this URL, by session or by user.
+    pub(crate) async fn register(
+        &self,
+        id: &str,
+        logout_url: &str,
+        by_session: bool,
+    ) -> RelyingParty {
+        let body = json!({
+            // This issuer makes it the client's id.
+            "client_name": id,
+            "redirect_uris": [REDIRECT],
+            "backchannel_logout_uri": logout_url,
+            "backchannel_logout_session_required": by_session,
+            "token_endpoint_auth_method": "client_secret_post",
+        });
+        let answer = client()
+            .post(format!("{}/reg", self.url()))
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .expect("the issuer answers");
+        let status = answer.status();
+        let body = answer.bytes().await.expect("a body");
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        assert!(status.is_success(), "{status}: {body}");
+        let text = |name: &str| body[name].as_str().expect("a string").to_owned();
+        RelyingParty {
+            id: text("client_id"),
+            secret: text("client_secret"),
+        }
     }
 }

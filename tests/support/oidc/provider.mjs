@@ -1,5 +1,8 @@
 // A real OpenID-certified issuer for tests: machine clients get RFC 9068 access tokens as signed JWTs.
 //
+// Whoever logs in is believed (`devInteractions`), and clients may register themselves: a test's relying party
+// is told of logouts at an address that is known after this server has started.
+//
 // The resource that a token is asked for says what it is signed with: urn:test:rs256 gives RS256,
 // urn:test:es256 ES256, urn:test:eddsa EdDSA; urn:test:opaque gives an opaque
 // token instead. Loopback only. When it serves, it prints `ready PORT`.
@@ -65,12 +68,27 @@ server.listen(0, '127.0.0.1', () => {
       grant_types: ['client_credentials'],
       redirect_uris: [],
       response_types: [],
+    }, {
+      client_id: 'gate+fort',
+      client_secret: 'another:secret+of the%tests',
+      token_endpoint_auth_method: 'client_secret_post',
+      introspection_signed_response_alg: 'ES256',
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
     }],
+    // The session that a token belongs to, where it belongs to one.
+    extraTokenClaims: (_ctx, token) => (token.sid ? { sid: token.sid } : undefined),
+    // Its own dispatcher refuses loopback, where the relying parties of tests are.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
     features: {
-      devInteractions: { enabled: false },
+      devInteractions: { enabled: true },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
+      jwtIntrospection: { enabled: true },
       revocation: { enabled: true },
+      backchannelLogout: { enabled: true },
+      registration: { enabled: true, idFactory: (ctx) => ctx.oidc.body.client_name },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => undefined,
