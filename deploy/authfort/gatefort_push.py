@@ -33,9 +33,16 @@ USER_EVENTS = (
 ATTEMPTS = 3
 
 
-def forward_revocations(auth, admin_urls, *, secret, issuer="authfort", access_token_ttl=900):
-    """Registers the hooks; `issuer` and `access_token_ttl` as the server has them."""
+def forward_revocations(
+    auth, admin_urls, *, secret, issuer="authfort", access_token_ttl=900, tls=None
+):
+    """Registers the hooks; `issuer` and `access_token_ttl` as the server has them.
+
+    `tls` is an `ssl.SSLContext` for `https://` admin URLs; by default the public authorities are trusted.
+    """
     headers = {"Authorization": f"Bearer {secret}"}
+    # Once: reading the authorities takes longer than all the rest of a revocation.
+    tls = tls or httpx.create_ssl_context(trust_env=False)
 
     async def tell(client, url, item):
         for attempt in range(ATTEMPTS):
@@ -52,7 +59,9 @@ def forward_revocations(auth, admin_urls, *, secret, issuer="authfort", access_t
 
     async def revoke(target, now):
         item = {"iss": issuer, **target, "until": now + access_token_ttl + 1}
-        async with httpx.AsyncClient(headers=headers, timeout=2, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            headers=headers, timeout=2, trust_env=False, verify=tls
+        ) as client:
             told = await asyncio.gather(
                 *(tell(client, url, item) for url in admin_urls), return_exceptions=True
             )

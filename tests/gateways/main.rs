@@ -15,6 +15,9 @@ mod issuer_outage;
 mod readme;
 
 #[cfg(test)]
+mod revocation;
+
+#[cfg(test)]
 mod table;
 
 #[cfg(test)]

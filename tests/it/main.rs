@@ -5,8 +5,6 @@
 #[cfg(test)]
 mod authfort;
 #[cfg(test)]
-mod authfort_push;
-#[cfg(test)]
 mod authorizer;
 #[cfg(test)]
 mod cases;
@@ -18,6 +16,7 @@ mod keys;
 mod kubernetes;
 #[cfg(test)]
 mod oidc;
+#[cfg(test)]
 mod oidc_liveness;
 #[cfg(test)]
 mod process;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -132,12 +133,26 @@ impl AuthFort {
         self.post(&format!("/control/{action}"), body).await
     }
 
+    /// The same, and when the server had done it: before it told anyone.
+    pub(crate) async fn timed(&self, action: &str, body: &Value) -> Instant {
+        let answer = self.send(&format!("/control/{action}"), body).await;
+        let answered = Instant::now();
+        let since = answer.headers()["x-microseconds-since-commit"].to_str();
+        let since = since.expect("digits").parse().expect("a number");
+        answered - Duration::from_micros(since)
+    }
+
     async fn log_in_answer(&self, email: &str) -> Value {
         let body = json!({"email": email, "password": PASSWORD});
         self.post("/auth/login", &body).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
+        let answer = self.send(path, body).await;
+        serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON")
+    }
+
+    async fn send(&self, path: &str, body: &Value) -> reqwest::Response {
         let answer = self
             .client
             .post(self.url(path))
@@ -147,13 +162,12 @@ impl AuthFort {
             .await
             .expect("AuthFort answers");
         let status = answer.status();
-        let body = answer.bytes().await.expect("a body");
         assert!(
             status.is_success(),
-            "{path}: {status}: {}",
-            String::from_utf8_lossy(&body)
+            "{path}: {status}: {:?}",
+            answer.bytes().await
         );
-        serde_json::from_slice(&body).expect("JSON")
+        answer
     }
 }
 

@@ -4,6 +4,7 @@ Everything under /auth and /.well-known is AuthFort's own. What an operator does
 Python API (ban, rotate, roles, ...) is reachable under /control, because a test lives in another
 process. Loopback only; the database is a file, so that a killed server can be started again on it.
 
+Every answer says how long ago the last act was committed that takes tokens back.
 When it serves, it prints one line: `ready PORT`.
 """
 
@@ -13,18 +14,19 @@ import contextlib
 import pathlib
 import socket
 import sys
+import time
 import uuid
 
 import pyotp
 import uvicorn
 from authfort import AuthFort, GenericOAuthProvider
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 # The very file that operators copy.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "deploy" / "authfort"))
-from gatefort_push import forward_revocations  # noqa: E402
+from gatefort_push import USER_EVENTS, forward_revocations  # noqa: E402
 
 
 class User(BaseModel):
@@ -80,6 +82,15 @@ def build(arguments: argparse.Namespace, port: int) -> FastAPI:
         ],
     )
 
+    committed = {"at": 0.0}
+
+    async def note(_event) -> None:
+        committed["at"] = time.monotonic()
+
+    # Before any hook that forwards: AuthFort calls them in their order, after the commit.
+    for name in (*USER_EVENTS, "session_revoked"):
+        auth.on(name)(note)
+
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI):
         await auth.migrate()
@@ -89,6 +100,13 @@ def build(arguments: argparse.Namespace, port: int) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
     auth.install_fastapi(app)
+
+    @app.middleware("http")
+    async def say_when(request: Request, call_next):
+        answer = await call_next(request)
+        since = time.monotonic() - committed["at"]
+        answer.headers["x-microseconds-since-commit"] = str(int(since * 1e6))
+        return answer
 
     @app.exception_handler(ValueError)
     async def no_such_thing(_request, error: ValueError) -> JSONResponse:
