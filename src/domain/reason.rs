@@ -151,6 +151,8 @@ reasons! {
         IntrospectionCircuitOpen => "introspection_circuit_open",
         /// More introspection calls are under way or waiting than `introspection.max_concurrent` allows.
         IntrospectionBusy => "introspection_busy",
+        /// More decisions are under way than `limits.in_flight` allows.
+        Overloaded => "overloaded",
         /// The decision took longer than `deadline`.
         DeadlineExceeded => "deadline_exceeded",
         /// A defect of ours: a panic, caught.

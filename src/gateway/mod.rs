@@ -10,6 +10,7 @@ mod ext_authz;
 mod forward_auth;
 mod http_answer;
 mod originals;
+mod places;
 mod problem;
 mod rejection;
 mod request_id;
@@ -45,6 +46,7 @@ use crate::telemetry::{Door, Telemetry};
 use crate::verify::panics::catch_panic;
 use challenge::Challenges;
 use envoy_grpc::EnvoyNames;
+use places::Places;
 use rejection::Rejection;
 use request_id::RequestIds;
 use stripping::Stripping;
@@ -85,7 +87,11 @@ pub struct DoorState {
 /// A request takes them once, when it arrives, and keeps them: rules, keys, identity headers, the
 /// wording of the answer and the name that it is counted under are of one configuration.
 #[derive(Debug)]
-pub struct LiveDoors(ArcSwap<Doors>);
+pub struct LiveDoors {
+    now: ArcSwap<Doors>,
+    /// One limit for all doors and every configuration.
+    places: Arc<Places>,
+}
 
 /// The HTTP listener's routes: `/auth-request`, `/auth-request/url`, `/forward-auth`, `/ext-authz/...`; all else is 404.
 ///
@@ -180,6 +186,7 @@ struct Doors {
     state: DoorState,
     answers: Answers,
     ids: RequestIds,
+    places: Arc<Places>,
     /// The gRPC answer after a panic.
     panicked: Bytes,
 }
@@ -194,37 +201,43 @@ struct Answers {
 }
 
 impl LiveDoors {
-    /// The doors of the first configuration.
+    /// The doors of the first configuration, for at most `in_flight` decisions at a time.
     #[must_use]
-    pub fn new(state: DoorState) -> Self {
-        Self(ArcSwap::from_pointee(Doors::new(state)))
+    pub fn new(state: DoorState, in_flight: usize) -> Self {
+        let places = Arc::new(Places::new(in_flight));
+        Self {
+            now: ArcSwap::from_pointee(Doors::new(state, Arc::clone(&places))),
+            places,
+        }
     }
 
     /// Replaces them: whoever arrives from now on meets the new ones, whoever is inside keeps the old.
     pub fn replace(&self, state: DoorState) {
-        self.0.store(Arc::new(Doors::new(state)));
+        let doors = Doors::new(state, Arc::clone(&self.places));
+        self.now.store(Arc::new(doors));
     }
 
     /// What the doors in force are made of.
     #[must_use]
     pub fn state(&self) -> DoorState {
-        self.0.load().state.clone()
+        self.now.load().state.clone()
     }
 
     /// The doors in force. A count of its own, because it is held for as long as a decision takes.
     fn now(&self) -> Arc<Doors> {
-        self.0.load_full()
+        self.now.load_full()
     }
 }
 
 impl Doors {
-    fn new(state: DoorState) -> Self {
+    fn new(state: DoorState, places: Arc<Places>) -> Self {
         let (sources, identity) = (&state.authorizer.token_sources, &state.authorizer.identity);
         let answers = Answers::new(&state.answers, sources, identity);
         Self {
             panicked: envoy_grpc::panicked(&answers),
             answers,
             ids: RequestIds::new(),
+            places,
             state,
         }
     }
@@ -242,7 +255,9 @@ impl Doors {
                 Method::CONNECT => Err(DenyReason::MethodInvalid),
                 _ => read(&parts),
             };
+            let place = self.places.take();
             let verdict = match &request {
+                _ if place.is_none() => outage(OutageReason::Overloaded),
                 Ok(request) => self.state.authorizer.decide(request).await,
                 Err(reason) => Verdict::unreadable(*reason),
             };

@@ -131,7 +131,7 @@ pub(super) fn state() -> DoorState {
 
 /// The doors of [`state`].
 pub(super) fn live() -> Arc<LiveDoors> {
-    Arc::new(LiveDoors::new(state()))
+    Arc::new(LiveDoors::new(state(), 1024))
 }
 
 /// A router on a loopback port, gone with this value.

@@ -160,7 +160,7 @@ async fn the_http_doors_judge_any_method_and_read_no_body() {
 /// CONNECT is refused before it is read: its 200 would open a tunnel.
 #[tokio::test]
 async fn connect_is_no_request_of_a_gateway() {
-    let doors = Doors::new(state());
+    let doors = Doors::new(state(), Arc::new(Places::new(1)));
     let request = Request::builder()
         .method("CONNECT")
         .body(Body::empty())
@@ -191,7 +191,7 @@ async fn a_request_without_its_originals_is_no_request() {
 
 #[tokio::test]
 async fn a_panic_is_an_outage() {
-    let doors = Doors::new(state());
+    let doors = Doors::new(state(), Arc::new(Places::new(1)));
     for (door, status) in [
         (Door::AuthRequest, 503),
         (Door::ForwardAuth, 503),
@@ -206,6 +206,59 @@ async fn a_panic_is_an_outage() {
     let (router, _health) = grpc_router(live());
     let answer = check(&router, &[], Body::new(PanickingBody)).await;
     assert_denied(&answer, 14, 503);
+}
+
+#[tokio::test]
+async fn whoever_finds_no_place_is_told_so_by_an_outage_that_stays_closed() {
+    let doors = Arc::new(LiveDoors::new(state(), 0));
+    let router = http_router(Arc::clone(&doors));
+    for (path, status) in [
+        ("/auth-request", 503),
+        ("/auth-request/url", 503),
+        ("/forward-auth", 503),
+        ("/ext-authz/orders", 403),
+    ] {
+        let response = send(&router, Version::HTTP_11, "GET", path, &[]).await;
+        assert_eq!(response.status(), status, "{path}");
+        assert_eq!(response.headers()["retry-after"], "1", "{path}");
+    }
+    let (router, _health) = grpc_router(Arc::clone(&doors));
+    let answer = check(&router, &[], Body::new(PanickingBody)).await;
+    assert_denied(&answer, 14, 503);
+    assert_eq!(doors.state().telemetry.counts().unavailable, 5);
+}
+
+#[tokio::test]
+async fn a_place_is_free_again_after_a_panic_and_after_a_reload() {
+    let doors = Arc::new(LiveDoors::new(state(), 1));
+    let (router, _health) = grpc_router(Arc::clone(&doors));
+    for _ in 0..3 {
+        let answer = check(&router, &[], Body::new(PanickingBody)).await;
+        assert_denied(&answer, 14, 503);
+        doors.replace(state());
+        assert_denied(&check(&router, &[], Body::empty()).await, 3, 400);
+    }
+}
+
+#[tokio::test]
+async fn the_closed_doors_deny_everything() {
+    let router = closed_http_router(live());
+    for path in [
+        "/auth-request",
+        "/auth-request/url",
+        "/forward-auth",
+        "/ext-authz/",
+        "/ext-authz/x",
+    ] {
+        let response = send(&router, Version::HTTP_11, "GET", path, &[]).await;
+        assert_eq!(response.status(), 403, "{path}");
+    }
+    let router = closed_grpc_router(live());
+    assert_denied(&check(&router, &[], Body::new(PanickingBody)).await, 7, 403);
+    for path in ["/grpc.health.v1.Health/Check", "/x"] {
+        let response = send(&router, Version::HTTP_2, "POST", path, &[GRPC]).await;
+        assert_eq!(response.status(), 403, "{path}");
+    }
 }
 
 /// Broken messages get a denial, not a gRPC error: Envoy's failure mode has no say.

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -35,6 +36,9 @@ pub struct ConnectionLimits {
     pub header_read_timeout: Duration,
     /// How long a connection may rest between requests.
     pub idle_timeout: Duration,
+    /// How long a connection lives before it is closed in good order, a tenth more or less, so that
+    /// those that came together do not go together.
+    pub max_age: Duration,
     /// From a request's head to its answer: whatever of the message we wait for, and the decision.
     pub request_timeout: Duration,
     /// The longest request head, in bytes.
@@ -141,7 +145,7 @@ impl Driver {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let router = self.routes.of(peer);
-        let activity = Arc::new(Activity::new(since));
+        let activity = Arc::new(Activity::new(since, self.limits.max_age));
         let io = TokioIo::new(Watched {
             io,
             activity: Arc::clone(&activity),
@@ -191,12 +195,18 @@ impl Driver {
         let limit = self.limits.request_timeout;
         async move {
             let answered = timeout(limit, answer).await;
+            let retire = under_way.should_be_the_last();
             drop(under_way);
-            answered.unwrap_or_else(|_elapsed| {
+            let mut answered = answered.unwrap_or_else(|_elapsed| {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
                 Ok(response)
-            })
+            });
+            if retire && let Ok(response) = &mut answered {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            answered
         }
     }
 }

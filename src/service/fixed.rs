@@ -42,6 +42,14 @@ impl Fixed {
                 self.limits.connections != new.limits.connections,
             ),
             (
+                "limits.in_flight",
+                self.limits.in_flight != new.limits.in_flight,
+            ),
+            (
+                "limits.max_connection_age",
+                self.limits.max_connection_age != new.limits.max_connection_age,
+            ),
+            (
                 "limits.header_read_timeout",
                 self.limits.header_read_timeout != new.limits.header_read_timeout,
             ),
@@ -92,6 +100,11 @@ mod tests {
                 &["listen.http", "listen.admin"],
             ),
             ("limits: {connections: 7}", &["limits.connections"]),
+            (
+                "limits: {in_flight: 7, max_connection_age: 1h}",
+                &["limits.in_flight", "limits.max_connection_age"],
+            ),
+            ("shutdown_delay: 1s", &[]),
             (
                 "limits: {header_read_timeout: 3s}",
                 &["limits.header_read_timeout"],

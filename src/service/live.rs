@@ -62,6 +62,9 @@ pub(super) struct ConfigStatus {
     /// How long requests under way may take to finish at shutdown.
     #[serde(skip)]
     pub(super) drain_timeout: Duration,
+    /// How long requests are taken as before after shutdown was asked for.
+    #[serde(skip)]
+    pub(super) shutdown_delay: Duration,
 }
 
 /// Why the file is not in force.
@@ -107,14 +110,16 @@ impl Live {
             reloads: telemetry.reload_counts(),
             last_error: None,
             drain_timeout: config.drain_timeout,
+            shutdown_delay: config.shutdown_delay,
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let in_flight = config.limits.in_flight;
         let state = door_state(config, telemetry, Arc::clone(&clock), |issuers, size| {
             let verifier = Verifier::start(issuers, size, clock, stop)?;
             Ok(verifier.with_revocations(revocations))
         })?;
         Ok(Self {
-            doors: Arc::new(LiveDoors::new(state)),
+            doors: Arc::new(LiveDoors::new(state, in_flight)),
             config: ArcSwap::from_pointee(status),
         })
     }
@@ -148,6 +153,7 @@ impl Live {
             reloads: current.reloads,
             last_error: None,
             drain_timeout: config.drain_timeout,
+            shutdown_delay: config.shutdown_delay,
         };
         warn(&config.warnings);
         let clock = Arc::clone(&before.authorizer.clock);

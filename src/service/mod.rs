@@ -12,6 +12,7 @@ mod drain;
 mod fixed;
 mod listen;
 mod live;
+mod parts;
 mod reload;
 mod revoke;
 mod serve;

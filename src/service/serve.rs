@@ -2,15 +2,13 @@
 //!
 //! Everything that can fail fails before the first connection is accepted.
 
-use std::collections::{BTreeMap, HashMap};
-use std::future::Future;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
-use tokio::task::{self, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic_health::ServingStatus;
@@ -23,6 +21,7 @@ use super::drain::Shutdown;
 use super::fixed::Fixed;
 use super::listen::{BindError, BoundAddress, Lifetime, Listener, connection_cap};
 use super::live::{ConfigOrigin, Live};
+use super::parts::Parts;
 use super::reload::Reloads;
 use super::revoke::RevocationPages;
 use super::tls::{self, Tls, TlsError};
@@ -153,6 +152,7 @@ pub async fn build(
     let limits = ConnectionLimits {
         header_read_timeout: settings.header_read_timeout,
         idle_timeout: settings.idle_timeout,
+        max_age: settings.max_connection_age,
         request_timeout: request_time,
         max_header_bytes: settings.max_header_bytes,
     };
@@ -324,8 +324,11 @@ impl Bound {
         if let Some(reporter) = &self.health {
             report_health(reporter, ServingStatus::NotServing).await;
         }
-        let drain_timeout = self.live.config().drain_timeout;
-        doors.drain(drain_timeout, &shutdown.now).await;
+        let config = self.live.config();
+        // Gateways and load balancers learn only now that they should ask elsewhere.
+        let noticing = sleep(config.shutdown_delay);
+        let _cut_short = shutdown.now.run_until_cancelled(noticing).await;
+        doors.drain(config.drain_timeout, &shutdown.now).await;
         // The pages last: they show how far the rest has come.
         pages.drain(LAST_STEPS, &shutdown.now).await;
         drop(self.stop_verifier);
@@ -345,30 +348,6 @@ impl Served {
             .run(self.driver, self.tls, self.slots, metrics, lifetime.clone());
         // Counted with its connections, so that draining waits for the last one it accepts.
         parts.spawn(name, lifetime.connections.track_future(run));
-    }
-}
-
-/// The tasks that run as long as the process does, by name.
-#[derive(Debug, Default)]
-struct Parts {
-    tasks: JoinSet<()>,
-    names: HashMap<task::Id, &'static str>,
-}
-
-impl Parts {
-    fn spawn(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
-        let id = self.tasks.spawn(part).id();
-        self.names.insert(id, name);
-    }
-
-    /// The name of the first part that ends, by a panic or otherwise.
-    async fn ended(&mut self) -> &'static str {
-        let id = match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => id,
-            Some(Err(error)) => error.id(),
-            None => return "everything",
-        };
-        self.names.get(&id).copied().unwrap_or("a part")
     }
 }
 

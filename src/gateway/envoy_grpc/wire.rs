@@ -53,6 +53,9 @@ pub(in crate::gateway) async fn forbid(State(doors): State<SharedDoors>) -> Resp
 }
 
 async fn decide(doors: &Doors, request: Request, started: Instant) -> Bytes {
+    let Some(_place) = doors.places.take() else {
+        return conclude(doors, None, &outage(OutageReason::Overloaded), started);
+    };
     let (head, body) = request.into_parts();
     let budget = budget(&head.headers, doors.state.authorizer.deadline);
     let message = match tokio::time::timeout(budget, receive(body)).await {

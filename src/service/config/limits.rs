@@ -12,6 +12,10 @@ use super::read::Setting;
 pub struct Limits {
     /// Connections at a time, over all listeners.
     pub connections: usize,
+    /// Decisions under way at a time.
+    pub in_flight: usize,
+    /// How long a connection lives, a tenth more or less.
+    pub max_connection_age: Duration,
     /// How long a client may take to send a request's header.
     pub header_read_timeout: Duration,
     /// How long a connection may be silent.
@@ -24,6 +28,25 @@ const CONNECTIONS: Bounds<usize> = Bounds::of_number(
     1,
     1_000_000,
     "no process serves without connections, and none has the descriptors for more",
+);
+
+const IN_FLIGHT: Bounds<usize> = Bounds::of_number(
+    1,
+    1_000_000,
+    "nothing is decided without a place, and each holds a request of up to a megabyte",
+);
+
+const CONNECTION_AGE: Bounds<Duration> = Bounds::of_time(
+    Duration::from_secs(1),
+    Duration::from_secs(7 * 24 * 3600),
+    "setting up connections costs more than requests do, and a replica that nobody connects to is idle",
+);
+
+/// Longer than any gateway takes to look at its endpoints again.
+pub(super) const SHUTDOWN_DELAY: Bounds<Duration> = Bounds::of_time(
+    Duration::ZERO,
+    Duration::from_secs(600),
+    "orchestrators kill what has not ended in time",
 );
 
 const HEADER_READ: Bounds<Duration> = Bounds::of_time(
@@ -75,6 +98,11 @@ impl Default for Limits {
         Self {
             // A gateway keeps tens of connections per worker: this is a flood's bound, not a fleet's.
             connections: 10_000,
+            // Sixteen times the calls that an introspection endpoint gets at once, and with the longest
+            // heads 64 MiB.
+            in_flight: 1024,
+            // A new replica has its share within the half hour, for a handshake in thousands of requests.
+            max_connection_age: Duration::from_secs(30 * 60),
             // A header arrives in one or two packets; ten seconds is what other servers grant.
             header_read_timeout: Duration::from_secs(10),
             // Longer than the minute or two that gateways keep idle connections, so that they close first.
@@ -94,6 +122,12 @@ impl Limits {
         };
         Self {
             connections: CONNECTIONS.check(&raw.connections, base.connections, notes),
+            in_flight: IN_FLIGHT.check(&raw.in_flight, base.in_flight, notes),
+            max_connection_age: CONNECTION_AGE.check(
+                &raw.max_connection_age,
+                base.max_connection_age,
+                notes,
+            ),
             header_read_timeout: HEADER_READ.check(
                 &raw.header_read_timeout,
                 base.header_read_timeout,

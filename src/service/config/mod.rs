@@ -88,6 +88,8 @@ pub struct Config {
     pub answers: AnswerSettings,
     /// How long requests in flight may take to finish at shutdown.
     pub drain_timeout: Duration,
+    /// How long requests are taken as before after shutdown was asked for.
+    pub shutdown_delay: Duration,
     /// What clients may take of the process.
     pub limits: Limits,
     /// What is logged.
@@ -278,6 +280,12 @@ impl Config {
             deadline,
             answers,
             drain_timeout: limits::DRAIN.check(&raw.drain_timeout, limits::DEFAULT_DRAIN, notes),
+            // None: a process behind no load balancer should not take longer to end.
+            shutdown_delay: limits::SHUTDOWN_DELAY.check(
+                &raw.shutdown_delay,
+                Duration::ZERO,
+                notes,
+            ),
             limits,
             log: log(&raw.log),
             warnings: Vec::new(),
@@ -305,6 +313,7 @@ impl std::fmt::Debug for Config {
             .field("deadline", &self.deadline)
             .field("answers", &self.answers)
             .field("drain_timeout", &self.drain_timeout)
+            .field("shutdown_delay", &self.shutdown_delay)
             .field("limits", &self.limits)
             .field("log", &self.log)
             .field("warnings", &self.warnings)

@@ -55,6 +55,9 @@ mapping! {
         /// How long requests in flight may take to finish at shutdown.
         /// Default `10s`: five deadlines, and well under the 30 s after which orchestrators kill.
         drain_timeout: At<Duration> = duration,
+        /// How long requests are taken as before after shutdown was asked for, while readiness and gRPC health say no:
+        /// as long as gateways take to notice. Comes before `drain_timeout`. Default `0s`: nothing may be in front.
+        shutdown_delay: At<Duration> = duration,
         /// What clients may take of the process.
         limits: RawLimits = RawLimits::read,
         /// What is remembered of verified tokens.
@@ -332,6 +335,12 @@ mapping! {
     RawLimits ("a mapping such as {connections: 10000}") {
         /// Connections at a time over all listeners; default `10000`.
         connections: At<usize> = count,
+        /// Decisions under way at a time; whoever comes beyond is "unavailable" at once, reason `overloaded`.
+        /// Default `1024`: many times what an introspection endpoint is asked at once.
+        in_flight: At<usize> = count,
+        /// How long a connection lives before it is closed in good order, a tenth more or less; default `30m`: so
+        /// that new replicas get their share of gateways that keep connections for good.
+        max_connection_age: At<Duration> = duration,
         /// How long a client may take to send a request's header; default `10s`.
         header_read_timeout: At<Duration> = duration,
         /// How long a connection may be silent; default `5m`: longer than gateways keep theirs.

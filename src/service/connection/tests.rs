@@ -19,6 +19,7 @@ fn limits() -> ConnectionLimits {
     ConnectionLimits {
         header_read_timeout: LONG,
         idle_timeout: LONG,
+        max_age: LONG,
         request_timeout: LONG,
         max_header_bytes: 64 * 1024,
     }
@@ -261,6 +262,30 @@ async fn draining_does_not_wait_for_whoever_says_nothing() {
     assert_eq!(ended.unwrap(), "");
 }
 
+#[tokio::test]
+async fn an_old_connection_is_told_with_an_answer_that_it_is_the_last() {
+    let limits = ConnectionLimits {
+        max_age: SHORT,
+        ..limits()
+    };
+    let mut peer = connect(Protocol::Http, limits, hello());
+    let since = Instant::now();
+    let mut answers = 0;
+    loop {
+        peer.send(REQUEST).await;
+        let answer = peer.read_until("hello").await;
+        answers += 1;
+        if answer.contains("connection: close\r\n") {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(answers > 1);
+    assert!(since.elapsed() >= SHORT * 9 / 10);
+    assert_eq!(peer.rest().await, "");
+    assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+}
+
 mod http2 {
     use bytes::Bytes;
     use http_body_util::{BodyExt, Empty};
@@ -308,6 +333,85 @@ mod http2 {
         assert_eq!(under_way.await.unwrap().unwrap(), "hello");
         connection.await.unwrap().unwrap();
         assert!(ask(&mut sender).await.is_err());
+        assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+    }
+
+    const HEADERS: u8 = 1;
+    const PING: u8 = 6;
+    const GOAWAY: u8 = 7;
+
+    /// A frame: its type, flags, stream and payload (RFC 9113 §4.1).
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut bytes = length[1..].to_vec();
+        bytes.extend([kind, flags]);
+        bytes.extend(stream.to_be_bytes());
+        bytes.extend(payload);
+        bytes
+    }
+
+    /// `GET http://a/` as a whole request.
+    fn request(stream: u32) -> Vec<u8> {
+        frame(HEADERS, 0x5, stream, b"\x82\x86\x84\x41\x01a")
+    }
+
+    impl Peer {
+        /// The next frame of a type.
+        async fn frame(&mut self, wanted: u8) -> Vec<u8> {
+            loop {
+                let mut head = [0; 9];
+                self.io.read_exact(&mut head).await.unwrap();
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                let mut payload = vec![0; usize::try_from(length).unwrap()];
+                self.io.read_exact(&mut payload).await.unwrap();
+                if head[3] == wanted {
+                    return payload;
+                }
+            }
+        }
+    }
+
+    /// RFC 9113 §6.8: a first GOAWAY that allows every stream, so that those on their way still count,
+    /// and the real one a round trip later.
+    #[tokio::test]
+    async fn draining_says_goaway_in_two_steps_and_answers_what_crossed_it() {
+        let (router, begun, go_on) = waiting();
+        let mut peer = connect(Protocol::Http2, limits(), router);
+        peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        peer.send(&frame(4, 0, 0, b"")).await;
+        peer.send(&request(1)).await;
+        begun.notified().await;
+        peer.drain.cancel();
+        assert_eq!(
+            peer.frame(GOAWAY).await[..8],
+            [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]
+        );
+        let ping = peer.frame(PING).await;
+        peer.send(&request(3)).await;
+        begun.notified().await;
+        peer.send(&frame(PING, 1, 0, &ping)).await;
+        assert_eq!(peer.frame(GOAWAY).await[..8], [0, 0, 0, 3, 0, 0, 0, 0]);
+        for _ in 0..2 {
+            go_on.notify_one();
+            peer.frame(HEADERS).await;
+            assert_eq!(peer.frame(0).await, b"hello");
+        }
+        peer.rest().await;
+        assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_says_goaway_and_ends_between_requests() {
+        let limits = ConnectionLimits {
+            max_age: SHORT,
+            ..limits()
+        };
+        let peer = connect(Protocol::Http2, limits, hello());
+        let since = Instant::now();
+        let (mut sender, connection) = client(peer.io).await;
+        assert_eq!(ask(&mut sender).await.unwrap(), "hello");
+        connection.await.unwrap().unwrap();
+        assert!(since.elapsed() >= SHORT * 9 / 10);
         assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
     }
 

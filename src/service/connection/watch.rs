@@ -1,5 +1,6 @@
 //! The watch over one connection: what happened on it, and when its time is up.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(in crate::service) const LAST_CALL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Activity {
     start: Instant,
+    /// When the connection has lived long enough.
+    old_at: Instant,
     /// Requests that have no answer yet.
     under_way: AtomicUsize,
     /// Whether a request was ever read.
@@ -35,9 +38,10 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    pub(super) fn new(start: Instant) -> Self {
+    pub(super) fn new(start: Instant, max_age: Duration) -> Self {
         Self {
             start,
+            old_at: start + jittered(max_age),
             under_way: AtomicUsize::new(0),
             asked: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
@@ -83,6 +87,16 @@ impl UnderWay {
         activity.head.store(0, Relaxed);
         activity.last.store(activity.now(), Relaxed);
         Self(Arc::clone(activity))
+    }
+}
+
+impl UnderWay {
+    /// Whether an old connection should end with this answer.
+    ///
+    /// HTTP/1 has no GOAWAY: closed while it rests, it may cross the next request on its way. Told with an
+    /// answer, its peer sends none.
+    pub(super) fn should_be_the_last(&self) -> bool {
+        !self.0.multiplexed.load(Relaxed) && Instant::now() >= self.0.old_at
     }
 }
 
@@ -174,8 +188,20 @@ impl<'a> Watch<'a> {
             return (deadline, Step::End(Ended::TimedOut));
         }
         let last = self.activity.at(self.activity.last.load(Relaxed));
-        (last + self.limits.idle_timeout, Step::Finish)
+        let mut due = last + self.limits.idle_timeout;
+        if self.activity.multiplexed.load(Relaxed) {
+            due = due.min(self.activity.old_at);
+        }
+        (due, Step::Finish)
     }
+}
+
+/// A time that is up to a tenth shorter or longer.
+fn jittered(time: Duration) -> Duration {
+    // Random keys are what the standard library hashes with; no more randomness is needed here.
+    let random = RandomState::new().hash_one(0) % 1000;
+    let tenth = time / 10;
+    time - tenth + tenth * 2 * u32::try_from(random).unwrap_or(0) / 1000
 }
 
 /// A transport that tells when bytes arrive.

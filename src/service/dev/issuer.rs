@@ -137,6 +137,7 @@ impl DevIssuer {
         let limits = ConnectionLimits {
             header_read_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            max_age: Duration::from_secs(60),
             request_timeout: Duration::from_secs(10),
             max_header_bytes: 8192,
         };

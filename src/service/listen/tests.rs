@@ -33,6 +33,7 @@ async fn start(address: &ListenAddress, cap: usize, router: Router) -> Running {
     let limits = ConnectionLimits {
         header_read_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
+        max_age: Duration::from_secs(60),
         request_timeout: Duration::from_secs(60),
         max_header_bytes: 8192,
     };

@@ -30,6 +30,7 @@ fn a_file_that_says_the_least_has_every_default() {
     assert_eq!(config.identity.names().count(), 0);
     assert_eq!(config.deadline, Duration::from_secs(2));
     assert_eq!(config.drain_timeout, Duration::from_secs(10));
+    assert_eq!(config.shutdown_delay, Duration::ZERO);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.cache_bytes, 64 << 20);
     assert_eq!(config.log, LogSettings::default());
@@ -81,10 +82,13 @@ fn a_file_that_says_everything_means_it() {
     assert_eq!(config.cache_bytes, 8 << 20);
     assert_eq!(config.deadline, Duration::from_secs(3));
     assert_eq!(config.drain_timeout, Duration::from_secs(20));
+    assert_eq!(config.shutdown_delay, Duration::from_secs(5));
     assert_eq!(
         config.limits,
         Limits {
             connections: 500,
+            in_flight: 100,
+            max_connection_age: Duration::from_secs(600),
             header_read_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             max_header_bytes: 32 * 1024,
