@@ -145,7 +145,7 @@ fn envoy_grpc(bencher: Bencher<'_, '_>) {
     };
     exchange(
         bencher,
-        &grpc_router(Arc::new(LiveDoors::new(state()))).0,
+        &grpc_router(Arc::new(LiveDoors::new(state(), 1024))).0,
         question,
     );
 }
@@ -156,7 +156,7 @@ fn auth_request(bencher: Bencher<'_, '_>) {
     let ask = SCENE.asks(Door::AuthRequest, WARM, 1);
     exchange(
         bencher,
-        &http_router(Arc::new(LiveDoors::new(state()))),
+        &http_router(Arc::new(LiveDoors::new(state(), 1024))),
         || parsed(&ask[0]),
     );
 }
@@ -167,7 +167,7 @@ fn forward_auth(bencher: Bencher<'_, '_>) {
     let ask = SCENE.asks(Door::ForwardAuth, WARM, 1);
     exchange(
         bencher,
-        &http_router(Arc::new(LiveDoors::new(state()))),
+        &http_router(Arc::new(LiveDoors::new(state(), 1024))),
         || parsed(&ask[0]),
     );
 }
