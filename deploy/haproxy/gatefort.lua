@@ -1,11 +1,13 @@
 -- Asks Gatefort about each request: the `http-request lua.gatefort` action of haproxy.cfg.
 --
---     http-request lua.gatefort URL IDENTITY-HEADER,IDENTITY-HEADER,...
+--     http-request lua.gatefort URL HEADER,HEADER,...      (`-` for no header)
 --
--- Marks a request that may pass with `txn.gatefort_allow` and gives it its identity headers; answers the client
--- itself otherwise. Needs nothing but HAProxy 2.6: no Lua library.
+-- Marks a request that may pass with `txn.gatefort_allow` and gives it those headers of Gatefort's answer; answers
+-- the client itself otherwise. Needs nothing but HAProxy 2.6: no Lua library.
+--
+-- Written by gatefort 0.1.0 from gatefort.yaml (SHA-256 2004272f22f079bbc0eb216fb63d851cf7f9c8ae9670d67e6ce6858eeb35318e).
 
--- Gatefort answers within its own `deadline` (2 s), with a reason; only a dead one takes longer.
+-- Gatefort answers within its own `deadline` (2s), with a reason; only a dead one takes longer.
 local TIMEOUT_MS = 2500
 
 -- What belongs to the client's connection or body, not to the question.
@@ -46,7 +48,7 @@ local function unavailable(txn)
     txn:done(reply)
 end
 
-core.register_action("gatefort", { "http-req" }, function(txn, url, identity)
+core.register_action("gatefort", { "http-req" }, function(txn, url, answered)
     local headers = {}
     for name, field in pairs(txn.http:req_get_headers()) do
         if not NOT_FORWARDED[name] then
@@ -68,7 +70,7 @@ core.register_action("gatefort", { "http-req" }, function(txn, url, identity)
     end
 
     if answer.status == 200 then
-        for name in identity:gmatch("[^,]+") do
+        for name in answered:gmatch("[^,]+") do
             local field = answer.headers[name:lower()]
             local value = field and field[0]
             if value ~= nil and value ~= "" then

@@ -98,6 +98,12 @@ impl IdentityHeaders {
         self.headers.iter().map(|(name, _)| name)
     }
 
+    /// The longest value, in bytes as sent.
+    #[must_use]
+    pub const fn max_length(&self) -> usize {
+        self.max_length
+    }
+
     /// The aliases (all `-` as `_`, all as `.`) of the configured names, which a gateway that can must always remove.
     ///
     /// None of them is a configured name. A name without `-` has none.

@@ -16,8 +16,10 @@ use super::check::{CheckVerdict, check};
 use super::config::ConfigErrors;
 use super::dev::{self, DevError};
 use super::drain::Shutdown;
+use super::output::{self, OutputError};
 use super::reload::{Loaded, Reloads};
 use super::serve::{RunError, StartError, build};
+use super::snippets::{self, GenArguments, GenError};
 use crate::telemetry::settings::LogSettings;
 use crate::telemetry::{LogQueue, LogThreadError, install, log_panics};
 
@@ -58,6 +60,8 @@ enum Command {
     Dev(DevArguments),
     /// Says what is wrong with a configuration file: exit code 0 if nothing, 1 if something, 2 if it cannot be read.
     Check(ConfigFile),
+    /// Writes the gateway's configuration that fits a configuration file of Gatefort.
+    Gen(GenArguments),
 }
 
 #[derive(Debug, Args)]
@@ -99,11 +103,13 @@ enum Failure {
     #[error("{0}")]
     Dev(#[from] DevError),
     #[error("{0}")]
+    Gen(#[from] GenError),
+    #[error("{0}")]
     Log(#[from] LogThreadError),
     #[error("cannot start: {0}")]
     System(#[source] io::Error),
-    #[error("cannot write the answer: {0}")]
-    Output(#[source] io::Error),
+    #[error("{0}")]
+    Output(#[from] OutputError),
 }
 
 /// How long the last log lines may take to be written.
@@ -128,6 +134,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(ConfigFile { config }) => serve(&config),
         Command::Dev(arguments) => develop(&arguments),
         Command::Check(ConfigFile { config }) => report(&config),
+        Command::Gen(arguments) => snippets::run(&arguments)
+            .map(|()| Exit::Yes)
+            .map_err(Into::into),
     };
     outcome.unwrap_or_else(|failure| failure.tell())
 }
@@ -164,12 +173,7 @@ fn develop(arguments: &DevArguments) -> Result<Exit, Failure> {
 
 fn report(file: &Path) -> Result<Exit, Failure> {
     let report = check(file);
-    match report.write(&mut io::stdout().lock()) {
-        Ok(()) => {}
-        // Nobody reads the words; the exit code still answers.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(error) => return Err(Failure::Output(error)),
-    }
+    output::print(|out| report.write(out))?;
     Ok(match report.verdict() {
         CheckVerdict::Good => Exit::Yes,
         CheckVerdict::Bad => Exit::No,
@@ -209,6 +213,7 @@ impl Failure {
             Self::Config(_)
             | Self::Start(_)
             | Self::Dev(_)
+            | Self::Gen(_)
             | Self::Log(_)
             | Self::System(_)
             | Self::Output(_) => Exit::Unknown,
@@ -217,8 +222,7 @@ impl Failure {
 
     /// Whether nobody reads what was to be printed: no failure of ours.
     fn is_unread(&self) -> bool {
-        matches!(self, Self::Output(error) | Self::Dev(DevError::Output(error))
-            if error.kind() == io::ErrorKind::BrokenPipe)
+        matches!(self, Self::Dev(DevError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -280,9 +284,9 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_is_no_failure() {
-        let gone = Failure::Output(io::ErrorKind::BrokenPipe.into());
+        let gone = Failure::Dev(DevError::Output(io::ErrorKind::BrokenPipe.into()));
         assert_eq!(gone.tell(), Exit::Yes);
-        let full = Failure::Output(io::ErrorKind::StorageFull.into());
+        let full = Failure::Dev(DevError::Output(io::ErrorKind::StorageFull.into()));
         assert_eq!(full.tell(), Exit::Unknown);
     }
 }

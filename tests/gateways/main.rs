@@ -9,6 +9,12 @@ mod closed;
 mod deploy;
 
 #[cfg(test)]
+mod generated;
+
+#[cfg(test)]
+mod kubernetes;
+
+#[cfg(test)]
 mod issuer_outage;
 
 #[cfg(test)]

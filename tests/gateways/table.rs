@@ -19,7 +19,7 @@ use crate::support::server::Gatefort;
 const IDENTITY: [&str; 3] = ["x-auth-user", "x-auth-email", "x-auth-roles"];
 
 /// The tokens of the table, by name.
-type Tokens = BTreeMap<&'static str, String>;
+pub(crate) type Tokens = BTreeMap<&'static str, String>;
 
 /// Nothing listens on port 1 of any sane host.
 const NOBODY_LISTENS: &str = "http://127.0.0.1:1";
@@ -75,10 +75,78 @@ fn wire_table(expect: Expect, gateway: Gateway) -> Seen<'static> {
     }
 }
 
-/// What became of all rows at one gateway.
-struct Run {
+/// The identity headers under other names: the first two words of each in place of `X-Auth-`, whatever separates them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names(pub(crate) [&'static str; 2]);
+
+impl Names {
+    /// As `cases.yaml` and `deploy/` have them.
+    pub(crate) const ORIGINAL: Self = Self(["X", "Auth"]);
+
+    /// A text of the table, as it is sent.
+    fn sent(self, text: &str) -> String {
+        replaced(text, Self::ORIGINAL.0, self.0)
+    }
+
+    /// A text that was received, as the table has it.
+    fn received(self, text: &str) -> String {
+        replaced(text, self.0, Self::ORIGINAL.0)
+    }
+}
+
+/// `text` with other words before each second of two separators.
+fn replaced(text: &str, from: [&str; 2], to: [&str; 2]) -> String {
+    let is_separator = |c: char| "-_.".contains(c);
+    let words: Vec<&str> = text.split_inclusive(is_separator).collect();
+    let bare = |word: &str| word.trim_end_matches(is_separator).to_owned();
+    let is = |word: &str, wanted: &str| {
+        let word = bare(word);
+        // What stands before the first word may be another text: `close, x-auth-user`.
+        let last = word.rsplit([' ', ',']).next().unwrap_or("");
+        last.eq_ignore_ascii_case(wanted)
+    };
+    let mut result = String::new();
+    let mut rest = words.as_slice();
+    while let [first, following @ ..] = rest {
+        match following {
+            [second, _third, ..] if is(first, from[0]) && is(second, from[1]) => {
+                let kept = bare(first).len() - from[0].len();
+                result.push_str(&first[..kept]);
+                result.push_str(to[0]);
+                result.push_str(&first[kept + from[0].len()..]);
+                result.push_str(to[1]);
+                result.push_str(&second[from[1].len()..]);
+                rest = &following[1..];
+            }
+            _ => {
+                result.push_str(first);
+                rest = following;
+            }
+        }
+    }
+    result
+}
+
+#[test]
+fn names_are_replaced_whatever_separates_them() {
+    for (text, other) in [
+        ("x-auth-user", "Remote-Id-user"),
+        ("X_Auth_User", "Remote_Id_User"),
+        ("x-auth_user", "Remote-Id_user"),
+        ("close, x-auth-user", "close, Remote-Id-user"),
+        ("x-original-uri", "x-original-uri"),
+        ("authorization", "authorization"),
+    ] {
+        let names = Names(["Remote", "Id"]);
+        assert_eq!(names.sent(text), other);
+        assert!(names.received(other).eq_ignore_ascii_case(text), "{text}");
+    }
+}
+
+/// What became of the rows at one gateway.
+pub(crate) struct Run {
     kind: Gateway,
-    mismatches: Vec<String>,
+    pub(crate) mismatches: Vec<String>,
     /// Every request that reached the upstream.
     reached: Vec<Message>,
 }
@@ -95,7 +163,10 @@ fn every_case_through_every_gateway() {
         gateway::ALL
             .map(|kind| {
                 let (server, tokens) = (&server, &tokens);
-                scope.spawn(move || run(kind, server, tokens))
+                scope.spawn(move || {
+                    let start = |application| Running::start(kind, server.behind(application), &[]);
+                    run(kind, start, tokens, Names::ORIGINAL, |_| true)
+                })
             })
             .into_iter()
             .map(|runner| runner.join().expect("a runner reports what it finds"))
@@ -115,17 +186,23 @@ fn every_case_through_every_gateway() {
     );
 }
 
-/// Runs every row through one gateway.
-fn run(kind: Gateway, server: &Gatefort, tokens: &Tokens) -> Run {
+/// Runs the chosen rows through one gateway, which `start` starts in front of the application at a port.
+pub(crate) fn run(
+    kind: Gateway,
+    start: impl FnOnce(u16) -> Running,
+    tokens: &Tokens,
+    names: Names,
+    chosen: impl Fn(&Case) -> bool,
+) -> Run {
     let upstream = Echo::start();
-    let gateway = Running::start(kind, server.behind(upstream.port()), &[]);
+    let gateway = start(upstream.port());
     let mut run = Run {
         kind,
         mismatches: Vec::new(),
         reached: upstream.take(),
     };
-    for case in CASES {
-        let mismatches = judge(case, tokens, &gateway, &upstream, &mut run.reached);
+    for case in CASES.iter().filter(|case| chosen(case)) {
+        let mismatches = judge(case, tokens, names, &gateway, &upstream, &mut run.reached);
         run.mismatches.extend(
             mismatches
                 .into_iter()
@@ -139,6 +216,7 @@ fn run(kind: Gateway, server: &Gatefort, tokens: &Tokens) -> Run {
 fn judge(
     case: &Case,
     tokens: &Tokens,
+    names: Names,
     gateway: &Running,
     upstream: &Echo,
     all_reached: &mut Vec<Message>,
@@ -154,14 +232,14 @@ fn judge(
             return Vec::new();
         }
     };
-    let headers: Vec<(&str, String)> = case
+    let headers: Vec<(String, String)> = case
         .headers
         .iter()
-        .map(|(name, value)| (*name, minted::fill(value, tokens)))
+        .map(|(name, value)| (names.sent(name), minted::fill(&names.sent(value), tokens)))
         .collect();
     let headers: Vec<(&str, &str)> = headers
         .iter()
-        .map(|(name, value)| (*name, value.as_str()))
+        .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     let target = minted::fill(case.target, tokens);
     let request = raw::request(case.method, &target, case.host, &headers);
@@ -169,7 +247,10 @@ fn judge(
         Ok(answer) => answer,
         Err(error) => return vec![format!("no answer: {error}\n{}", gateway.output())],
     };
-    let reached = upstream.take();
+    let mut reached = upstream.take();
+    for (name, _) in reached.iter_mut().flat_map(|request| &mut request.headers) {
+        *name = names.received(name);
+    }
     let mut mismatches = match expected {
         Seen::Upstream(identity) => upstream_saw(case, &target, &answer, &reached, identity),
         Seen::Client(status) => client_saw(case, &answer, &reached, status),

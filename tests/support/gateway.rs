@@ -61,11 +61,19 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a gateway with its files from `deploy/`, and waits until it answers.
     pub(crate) fn start(kind: Gateway, behind: Behind, edits: &[Edit<'_>]) -> Self {
+        Self::start_with(kind, |folder, port| {
+            render(kind, folder, port, behind, edits)
+        })
+    }
+
+    /// Starts a gateway with files that are written into its folder for the port that it is to listen at,
+    /// and waits until it answers.
+    pub(crate) fn start_with(kind: Gateway, files: impl Fn(&Path, u16)) -> Self {
         let mut failure = String::new();
         for _ in 0..ATTEMPTS {
             let folder = folder();
             let port = free_ports::<1>()[0];
-            render(kind, folder.path(), port, behind, edits);
+            files(folder.path(), port);
             let mut process =
                 Process::start(&format!("{kind:?}"), &mut command(kind), folder.path());
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

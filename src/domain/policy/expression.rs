@@ -17,7 +17,7 @@ use cel::{Context, Env, Program, Value, extensions};
 use crate::domain::claims::Principal;
 use crate::domain::reason::DenyReason;
 use crate::domain::request::RequestContext;
-use analysis::Reads;
+use analysis::{Names, Reads};
 
 /// The standard functions and those on strings (`split`, `lowerAscii`, `replace`, ...).
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
@@ -191,6 +191,16 @@ impl Expression {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The request headers that it may read, in lower case; `None` if that is any of them.
+    #[must_use]
+    pub fn headers_read(&self) -> Option<&[Box<str>]> {
+        match &self.reads.headers {
+            Names::None => Some(&[]),
+            Names::Some(names) => Some(names),
+            Names::All => None,
+        }
     }
 
     /// Asks whether the condition holds. A panic of the evaluator is the caller's to catch.

@@ -1,0 +1,273 @@
+use clap::Parser;
+
+use super::*;
+use crate::service::config::{Config, Environment};
+use crate::service::live::ConfigOrigin;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    arguments: GenArguments,
+}
+
+const PLAIN: &str = "rules: [{path: /health, allow: anyone}]\n";
+
+const RICH: &str = r#"
+listen: {grpc: 0.0.0.0:7001, http: "[::]:7002", admin: off}
+deadline: 750ms
+forward_token: false
+token: {from: [{header: X-Jwt}, {cookie: session}], max_size: 65536}
+identity: {Remote-User: sub, user: email}
+identity_values: {max_length: 16384}
+rules:
+  - path: /a
+    require: {when: "request.headers['x-tenant'] == 'a'"}
+  - path: /**
+    allow: authenticated
+issuers: [{issuer: https://id.example.com, audiences: any}]
+"#;
+
+fn loaded(text: &str) -> Loaded {
+    let path = Path::new("/etc/gatefort/site.yaml");
+    Loaded {
+        config: Config::parse(text, path, &Environment::Process).unwrap(),
+        origin: ConfigOrigin {
+            file: None,
+            sha256: Some("0123abc".to_owned()),
+        },
+    }
+}
+
+fn written(line: &str, text: &str) -> Result<Vec<GatewayFile>, SiteError> {
+    let line = format!("gen {line} -c /etc/gatefort/site.yaml");
+    let arguments = Line::try_parse_from(line.split(' ')).unwrap().arguments;
+    files(
+        arguments.gateway,
+        &arguments.config,
+        &loaded(text),
+        &arguments.places,
+    )
+}
+
+fn text(line: &str, configuration: &str) -> String {
+    let files = written(line, configuration).unwrap();
+    files.into_iter().map(|file| file.text).collect()
+}
+
+#[test]
+fn no_template_has_a_hole_left() {
+    for gateway in Gateway::value_variants() {
+        for configuration in [
+            PLAIN,
+            RICH,
+            &RICH.replace("['x-tenant']", "['x-' + request.host]"),
+        ] {
+            for options in [
+                "",
+                " --host a.example.com --host b.example.com --upstream app.shop:80",
+            ] {
+                let line = format!("{}{options}", gateway.word());
+                for file in written(&line, configuration).unwrap() {
+                    for hole in ["{{", "}}}"] {
+                        assert!(
+                            !file.text.contains(hole),
+                            "{line}: {}\n{}",
+                            file.name,
+                            file.text
+                        );
+                    }
+                    let says = file.text.contains("SHA-256 0123abc") || file.name == "nginx.conf";
+                    assert!(says, "{line}: {}", file.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn names_times_and_places_come_from_the_configuration() {
+    for (line, wanted) in [
+        ("nginx", "server [::1]:7002;"),
+        (
+            "nginx --gatefort auth.internal",
+            "server auth.internal:7002;",
+        ),
+        (
+            "nginx",
+            "auth_request_set $gatefort_remote_user $upstream_http_remote_user;",
+        ),
+        ("nginx", "proxy_set_header Cookie $gatefort_cookie;"),
+        ("nginx", "proxy_read_timeout    1250ms;"),
+        ("nginx", "proxy_buffer_size       68k;"),
+        ("nginx", "large_client_header_buffers 4 128k;"),
+        (
+            "nginx --host a.example.com --host b.example.com",
+            "server_name a.example.com b.example.com;",
+        ),
+        (
+            "envoy",
+            "address: { socket_address: { address: 127.0.0.1, port_value: 7001 } }",
+        ),
+        ("envoy", "timeout: 1.25s"),
+        ("envoy", "- { exact: x-tenant, ignore_case: true }"),
+        ("envoy", r#"regex: "(?i)remote[-_.]user""#),
+        ("envoy --upstream app.internal:80", "type: STRICT_DNS"),
+        (
+            "envoy --listen [::1]:80",
+            r#"address: { socket_address: { address: "::1", port_value: 80 } }"#,
+        ),
+        ("envoy-http", "- { exact: x-jwt, ignore_case: true }"),
+        (
+            "envoy --host a.example.com",
+            r#"domains: ["a.example.com", "a.example.com:*"]"#,
+        ),
+        ("traefik", "address: http://[::1]:7002/forward-auth"),
+        (
+            "traefik --host a.example.com --host b.example.com",
+            "rule: Host(`a.example.com`) || Host(`b.example.com`)",
+        ),
+        ("caddy", "copy_headers Remote-User User X-Jwt Cookie"),
+        (
+            "caddy --listen 0.0.0.0:80 --host a.example.com",
+            "http://a.example.com:80 {\n\tbind 0.0.0.0\n",
+        ),
+        (
+            "haproxy",
+            "http-request lua.gatefort http://[::1]:7002/forward-auth Remote-User,User,X-Jwt,Cookie",
+        ),
+        ("haproxy", "tune.bufsize 262144"),
+        ("haproxy", "local TIMEOUT_MS = 1250\n"),
+        (
+            "ingress-nginx",
+            "auth-url: http://gatefort.default.svc.cluster.local:7002/auth-request/url",
+        ),
+        (
+            "traefik-crd --gatefort auth.security",
+            "address: http://auth.security.svc.cluster.local:7002/forward-auth",
+        ),
+        (
+            "envoy-gateway",
+            "{ name: gatefort, namespace: default, port: 7001 }",
+        ),
+        ("istio", "service: gatefort.default.svc.cluster.local"),
+        (
+            "gateway-api --upstream shop.web:8000",
+            "{ name: shop, port: 8000 }",
+        ),
+        (
+            "gateway-api --upstream shop.web:8000",
+            "gatefort gen gateway-api -c site.yaml --upstream shop.web:8000",
+        ),
+    ] {
+        let text = text(line, RICH);
+        assert!(text.contains(wanted), "{line}: no {wanted:?} in\n{text}");
+    }
+}
+
+#[test]
+fn no_identity_header_leaves_no_empty_directive() {
+    for (gateway, unwanted) in [
+        ("caddy", "copy_headers"),
+        ("caddy", "@hop"),
+        ("haproxy", "fhdr(connection)"),
+        ("traefik", "authResponseHeaders"),
+        ("ingress-nginx", "auth-response-headers"),
+        ("envoy-http", "allowed_upstream_headers"),
+        ("envoy-gateway", "removeOnMatch"),
+    ] {
+        let text = text(gateway, PLAIN);
+        assert!(!text.contains(unwanted), "{gateway}: {text}");
+    }
+}
+
+#[test]
+fn a_listener_that_a_gateway_cannot_reach_is_refused() {
+    let without = |listen: &str| format!("listen: {listen}\n{PLAIN}");
+    for (line, listen, message) in [
+        (
+            "nginx",
+            "{http: off}",
+            "`listen.http` is off, and `nginx` asks there",
+        ),
+        (
+            "envoy",
+            "{grpc: off}",
+            "`listen.grpc` is off, and `envoy` asks there",
+        ),
+        (
+            "traefik",
+            "{http: 'unix:/run/g.sock'}",
+            "`listen.http` is a Unix socket, which `traefik` cannot ask at",
+        ),
+        (
+            "istio",
+            "{grpc: 'unix:/run/g.sock'}",
+            "`listen.grpc` is a Unix socket",
+        ),
+        ("caddy", "{http: 127.0.0.1:0}", "`listen.http` has port 0"),
+        (
+            "nginx",
+            "{http: 'unix:/run/a b.sock'}",
+            "has characters that not every gateway's file can hold",
+        ),
+    ] {
+        let error = written(line, &without(listen)).unwrap_err().to_string();
+        assert!(error.contains(message), "{line}: {error}");
+    }
+}
+
+#[test]
+fn sockets_are_written_as_each_gateway_writes_them() {
+    let sockets =
+        format!("listen: {{grpc: 'unix:/run/g.sock', http: 'unix:/run/h.sock'}}\n{PLAIN}");
+    for (gateway, wanted) in [
+        ("nginx", "server unix:/run/h.sock;"),
+        ("envoy", "address: { pipe: { path: \"/run/g.sock\" } }"),
+        ("envoy-http", "address: { pipe: { path: \"/run/h.sock\" } }"),
+        ("caddy", "forward_auth unix//run/h.sock {"),
+        ("haproxy", "local SOCKET = \"unix@/run/h.sock\""),
+        ("haproxy", "timeout = TIMEOUT_MS, dst = SOCKET })"),
+    ] {
+        let text = text(gateway, &sockets);
+        assert!(text.contains(wanted), "{gateway}: no {wanted:?} in\n{text}");
+    }
+}
+
+#[test]
+fn places_that_are_none_are_refused() {
+    for bad in [
+        "localhost",
+        "app:x",
+        "app:70000",
+        ":80",
+        "a b:80",
+        "a;b:80",
+        "http://a:80",
+    ] {
+        assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
+    }
+    for bad in ["", "a_b", "*.example.com", "a`b", "-a", "a..b", "a:80"] {
+        assert!(bad.parse::<HostName>().is_err(), "{bad}");
+    }
+    for good in ["[::1]:80", "app:80", "App.example.com:443"] {
+        assert!(good.parse::<Endpoint>().is_ok(), "{good}");
+    }
+}
+
+#[test]
+fn files_are_never_overwritten_unless_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = written("nginx", PLAIN).unwrap();
+    let into = folder.path().join("new");
+    write(&files, &into, false).unwrap();
+    std::fs::remove_file(into.join("gatefort.conf")).unwrap();
+    // One of two is there: nothing is written.
+    let error = write(&files, &into, false).unwrap_err();
+    assert!(
+        error.to_string().contains("nginx.conf is there already"),
+        "{error}"
+    );
+    assert!(!into.join("gatefort.conf").exists());
+    write(&files, &into, true).unwrap();
+    assert!(into.join("gatefort.conf").exists());
+}
