@@ -45,12 +45,13 @@ pub(super) fn write_files(files: &[(PathBuf, &str)], force: bool) -> Result<(), 
         return Err(OutputError::Exists(file.clone()));
     }
     for (file, text) in files {
-        write_file(file, text, force).map_err(|cause| match cause.kind() {
-            io::ErrorKind::AlreadyExists => OutputError::Exists(file.clone()),
-            _ => OutputError::File {
-                file: file.clone(),
-                cause,
-            },
+        write_file(file, text, force).map_err(|cause| {
+            let file = file.clone();
+            if cause.kind() == io::ErrorKind::AlreadyExists {
+                OutputError::Exists(file)
+            } else {
+                OutputError::File { file, cause }
+            }
         })?;
     }
     Ok(())

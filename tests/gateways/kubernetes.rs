@@ -1,11 +1,9 @@
-//! What `gatefort gen` writes for Kubernetes, as far as it can be run without a cluster: checked against the schemas
-//! of its kinds; Traefik's objects and ingress-nginx's annotations given to the real Traefik and nginx.
+//! What `gatefort gen` writes for Kubernetes, as far as it can be run without a cluster: Traefik's objects and
+//! ingress-nginx's annotations, given to the real Traefik and nginx.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -14,25 +12,7 @@ use crate::support::cases::{Case, Gateway};
 use crate::support::gateway::Running;
 use crate::support::minted;
 use crate::support::server::Gatefort;
-use crate::support::tools;
 use crate::table::{self, Names, Tokens};
-
-const KINDS: [&str; 5] = [
-    "envoy-gateway",
-    "gateway-api",
-    "ingress-nginx",
-    "istio",
-    "traefik-crd",
-];
-
-/// Everything that a template can say.
-const RICH: &str = "
-identity: {X-Auth-User: sub, Remote-Groups: roles}
-forward_token: false
-token: {from: [authorization, {header: x-jwt}, {cookie: session}]}
-issuers: [{issuer: https://id.example.com, audiences: any}]
-rules: [{path: /**, allow: authenticated}]
-";
 
 /// The rows that say whether anybody gets through, and as whom.
 fn telling(case: &Case) -> bool {
@@ -44,70 +24,6 @@ fn telling(case: &Case) -> bool {
 fn objects(kind: &str, configuration: &Path, options: &[&str]) -> Vec<Value> {
     let text = printed(kind, configuration, options);
     serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{kind}: {error}\n{text}"))
-}
-
-/// What the schemas say against these objects.
-fn problems(objects: &[Value]) -> String {
-    let script =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kubernetes/validate.mjs");
-    let mut node = Command::new(tools::find("node"))
-        .arg(script)
-        .arg(tools::folder().join("node/node_modules"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("node can be started");
-    let text = serde_json::to_vec(objects).unwrap();
-    node.stdin.take().unwrap().write_all(&text).unwrap();
-    let output = node.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[test]
-fn every_object_is_as_its_schema_wants_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let plain = folder.path().join("plain.yaml");
-    fs::write(&plain, "rules: [{path: /health, allow: anyone}]\n").unwrap();
-    let rich = folder.path().join("rich.yaml");
-    fs::write(&rich, RICH).unwrap();
-    let mut all = Vec::new();
-    for kind in KINDS {
-        for (file, options) in [
-            (&plain, &[][..]),
-            (&rich, &[]),
-            (
-                &rich,
-                &["--host", "a.example.com", "--host", "b.example.com"],
-            ),
-        ] {
-            all.extend(objects(kind, file, options));
-        }
-    }
-    // The schemas are of the standard channel, where a route's filter has the fields of ExternalAuth but not the name.
-    let experimental = "HTTPRoute application: data/spec/rules/0/filters/0/type must be equal to one of the allowed values";
-    let found = problems(&all);
-    let found: Vec<&str> = found.lines().filter(|line| *line != experimental).collect();
-    assert!(found.is_empty(), "{found:#?}");
-}
-
-#[test]
-fn the_schemas_tell_wrong_objects() {
-    let folder = tempfile::tempdir().unwrap();
-    let rich = folder.path().join("rich.yaml");
-    fs::write(&rich, RICH).unwrap();
-    let middlewares = objects("traefik-crd", &rich, &[]);
-    let mut mistyped = middlewares[1].clone();
-    mistyped["spec"]["forwardAuth"]["adress"] = json!("http://a");
-    assert!(problems(&[mistyped]).contains("/spec/forwardAuth/adress is unknown"));
-    let mut wrong = middlewares[1].clone();
-    wrong["spec"]["forwardAuth"]["trustForwardHeader"] = json!("no");
-    assert!(problems(&[wrong]).contains("trustForwardHeader"));
 }
 
 /// The table's configuration with its listeners, and the tokens that go with it.

@@ -162,3 +162,67 @@ fn the_manifests_for_gateways_are_valid() {
         );
     }
 }
+
+/// Everything that a gateway's template can say.
+const RICH: &str = "
+identity: {X-Auth-User: sub, Remote-Groups: roles}
+forward_token: false
+token: {from: [authorization, {header: x-jwt}, {cookie: session}]}
+issuers: [{issuer: https://id.example.com, audiences: any}]
+rules: [{path: /**, allow: authenticated}]
+";
+
+/// What `gatefort gen` writes, for a configuration with much to say and for one with little.
+#[test]
+fn generated_manifests_are_valid() {
+    const PLAIN: &str = "rules: [{path: /health, allow: anyone}]\n";
+    const HOSTS: &[&str] = &["--host", "a.example.com", "--host", "b.example.com"];
+    let folder = TempDir::new().unwrap();
+    let mut files = Vec::new();
+    for (name, text, options) in [("plain", PLAIN, &[][..]), ("rich", RICH, HOSTS)] {
+        let configuration = folder.path().join(format!("{name}.yaml"));
+        fs::write(&configuration, text).unwrap();
+        for kind in GENERATED {
+            let into = folder.path().join(name);
+            let output = Command::new(env!("CARGO_BIN_EXE_gatefort"))
+                .args(["gen", kind, "-c"])
+                .arg(&configuration)
+                .arg("-o")
+                .arg(&into)
+                .args(options)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", said(&output));
+            files.push(into.join(format!("{kind}.yaml")));
+        }
+    }
+    assert_valid(&files);
+}
+
+/// What `gatefort gen` writes for a cluster, the files named after it.
+const GENERATED: [&str; 5] = [
+    "envoy-gateway",
+    "gateway-api",
+    "ingress-nginx",
+    "istio",
+    "traefik-crd",
+];
+
+#[test]
+fn the_generated_manifests_of_deploy_are_what_gen_writes() {
+    let mut stale = Vec::new();
+    for kind in GENERATED {
+        let output = Command::new(env!("CARGO_BIN_EXE_gatefort"))
+            .args(["gen", kind, "-c"])
+            .arg(deploy("gatefort.yaml"))
+            .output()
+            .unwrap();
+        let kept = deploy(&format!("kubernetes/gateways/{kind}.yaml"));
+        if fs::read(&kept).unwrap() != output.stdout {
+            stale.push(format!(
+                "gatefort gen {kind} -c deploy/gatefort.yaml -o deploy/kubernetes/gateways --force"
+            ));
+        }
+    }
+    assert!(stale.is_empty(), "\n{}", stale.join("\n"));
+}

@@ -22,7 +22,7 @@ use site::{Site, SiteError};
 pub(super) struct GenArguments {
     /// The gateway.
     #[arg(value_enum)]
-    pub(super) gateway: Gateway,
+    pub(super) gateway: Product,
     /// The configuration file of Gatefort.
     #[arg(short, long, value_name = "FILE", env = "GATEFORT_CONFIG")]
     pub(super) config: PathBuf,
@@ -49,14 +49,14 @@ pub(super) struct Places {
     #[arg(long, value_name = "NAME")]
     pub(super) host: Vec<HostName>,
     /// The host at which the gateway reaches Gatefort
-    /// [default: where it listens; in Kubernetes the Service gatefort.default].
+    /// [default: where it listens; in Kubernetes the Service gatefort.gatefort].
     #[arg(long, value_name = "HOST")]
     pub(super) gatefort: Option<HostName>,
 }
 
 /// What a configuration can be written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Gateway {
+pub(super) enum Product {
     /// Envoy, over gRPC.
     Envoy,
     /// Envoy, over HTTP.
@@ -111,7 +111,7 @@ pub(super) enum GenError {
     Output(#[from] OutputError),
 }
 
-impl Gateway {
+impl Product {
     /// The files that it reads, the first of them the one that matters.
     const fn templates(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -216,7 +216,7 @@ pub(super) fn run(arguments: &GenArguments) -> Result<(), GenError> {
 
 /// The files for a gateway that stands in front of this configuration.
 pub(super) fn files(
-    gateway: Gateway,
+    gateway: Product,
     config: &Path,
     loaded: &Loaded,
     places: &Places,

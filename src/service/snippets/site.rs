@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::template::{Facts, Item};
-use super::{Door, Gateway, Places};
+use super::{Door, Places, Product};
 use crate::domain::credential::TokenSource;
 use crate::service::config::{Config, ListenAddress};
 use crate::service::reload::Loaded;
@@ -20,7 +20,7 @@ const UPSTREAM: (&str, u16) = ("127.0.0.1", 8081);
 
 /// The same in a cluster: Services, by name and namespace.
 const UPSTREAM_SERVICE: (&str, u16) = ("application.default", 80);
-const GATEFORT_SERVICE: &str = "gatefort.default";
+const GATEFORT_SERVICE: &str = "gatefort.gatefort";
 
 /// Beside what identity headers may take, an answer has a status line and a few fields of its own.
 const ANSWER_REST: usize = 4 * 1024;
@@ -111,7 +111,7 @@ enum Target {
 /// A gateway in front of a configuration.
 #[derive(Debug)]
 pub(super) struct Site<'c> {
-    gateway: Gateway,
+    gateway: Product,
     config: &'c Config,
     written: String,
     anew: String,
@@ -207,7 +207,7 @@ impl Endpoint {
 
 impl<'c> Site<'c> {
     pub(super) fn new(
-        gateway: Gateway,
+        gateway: Product,
         file: &Path,
         loaded: &'c Loaded,
         places: &'c Places,
@@ -463,7 +463,7 @@ fn title_case(lower: &str) -> String {
 }
 
 /// Where the gateway asks.
-fn target(gateway: Gateway, config: &Config, places: &Places) -> Result<Target, SiteError> {
+fn target(gateway: Product, config: &Config, places: &Places) -> Result<Target, SiteError> {
     let (listener, address) = match gateway.door() {
         Door::Grpc => ("grpc", &config.listen.grpc),
         Door::Http => ("http", &config.listen.http),
@@ -528,7 +528,7 @@ fn in_cluster(host: &str) -> String {
 }
 
 /// How to write the files again.
-fn command_line(gateway: Gateway, file: &str, places: &Places) -> String {
+fn command_line(gateway: Product, file: &str, places: &Places) -> String {
     let mut line = format!("gatefort gen {} -c {file}", gateway.word());
     let mut option = |name: &str, value: &str| line.push_str(&format!(" --{name} {value}"));
     if let Some(listen) = places.listen {

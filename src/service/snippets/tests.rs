@@ -56,7 +56,7 @@ fn text(line: &str, configuration: &str) -> String {
 
 #[test]
 fn no_template_has_a_hole_left() {
-    for gateway in Gateway::value_variants() {
+    for gateway in Product::value_variants() {
         for configuration in [
             PLAIN,
             RICH,
@@ -139,7 +139,7 @@ fn names_times_and_places_come_from_the_configuration() {
         ("haproxy", "local TIMEOUT_MS = 1250\n"),
         (
             "ingress-nginx",
-            "auth-url: http://gatefort.default.svc.cluster.local:7002/auth-request/url",
+            "auth-url: http://gatefort.gatefort.svc.cluster.local:7002/auth-request/url",
         ),
         (
             "traefik-crd --gatefort auth.security",
@@ -147,9 +147,9 @@ fn names_times_and_places_come_from_the_configuration() {
         ),
         (
             "envoy-gateway",
-            "{ name: gatefort, namespace: default, port: 7001 }",
+            "{ name: gatefort, namespace: gatefort, port: 7001 }",
         ),
-        ("istio", "service: gatefort.default.svc.cluster.local"),
+        ("istio", "service: gatefort.gatefort.svc.cluster.local"),
         (
             "gateway-api --upstream shop.web:8000",
             "{ name: shop, port: 8000 }",
@@ -270,4 +270,22 @@ fn files_are_never_overwritten_unless_asked() {
     assert!(!into.join("gatefort.conf").exists());
     write(&files, &into, true).unwrap();
     assert!(into.join("gatefort.conf").exists());
+}
+
+/// No schema of Istio's mesh configuration is published as one: what its documentation names is looked for.
+#[test]
+fn istios_mesh_configuration_is_one_that_fails_closed() {
+    let text = text("istio", RICH);
+    let (_, rest) = text.split_once("must name it:\n#\n").unwrap();
+    let (mesh, _) = rest.split_once("\n#\n").unwrap();
+    let mesh: Vec<&str> = mesh.lines().map(|line| &line[2..]).collect();
+    let mesh: serde_json::Value = serde_saphyr::from_str(&mesh.join("\n")).unwrap();
+    assert_eq!(
+        mesh["extensionProviders"][0],
+        serde_json::json!({"name": "gatefort", "envoyExtAuthzGrpc": {
+            "service": "gatefort.gatefort.svc.cluster.local", "port": 7001, "timeout": "1.25s",
+            "failOpen": false, "statusOnError": "503",
+        }})
+    );
+    assert_eq!(mesh["pathNormalization"]["normalization"], "MERGE_SLASHES");
 }
