@@ -20,6 +20,7 @@ use super::output::{self, OutputError};
 use super::reload::{Loaded, Reloads};
 use super::serve::{RunError, StartError, build};
 use super::snippets::{self, GenArguments, GenError};
+use super::systemd::Inherited;
 use crate::telemetry::settings::LogSettings;
 use crate::telemetry::{LogQueue, LogThreadError, install, log_panics};
 
@@ -142,13 +143,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn serve(file: &Path) -> Result<Exit, Failure> {
+    // First of all: it may only be done by a process of one thread.
+    let inherited = Inherited::take();
     let loaded = Loaded::read(file)?;
     let log = start_log(loaded.config.log)?;
     let outcome = runtime()?.block_on(async {
         let shutdown = Shutdown::on_signals().map_err(Failure::System)?;
         // Before the listeners: from when they answer, SIGHUP is a question and not the end.
         let reloads = Reloads::of(file, &loaded).map_err(Failure::System)?;
-        let bound = build(loaded.config, loaded.origin, log.clone()).await?;
+        let bound = build(loaded.config, loaded.origin, log.clone(), inherited).await?;
         Ok(bound.reloading(reloads).run(shutdown).await?)
     });
     log.flush(LAST_LINES);

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::config::ListenAddress;
 use super::connection::{Driver, Ended, LAST_CALL};
 use super::stream::{Stream, Transport};
+use super::systemd::{Inherited, InheritedSocket};
 use super::tls::{Peer, Tls};
 use super::unix_socket::{SocketFile, bind_unix};
 use crate::telemetry::ListenerMetrics;
@@ -70,6 +71,12 @@ pub enum BindProblem {
         /// Where it was looked for.
         table: &'static str,
     },
+    /// systemd handed over no socket of this name.
+    #[error("systemd handed over no socket of that name; it has: {known}")]
+    NotHandedOver {
+        /// The names of those that it did.
+        known: String,
+    },
     /// The path is taken by something that is not ours to remove.
     #[error("there is a file that is not a socket")]
     NotASocket,
@@ -114,7 +121,8 @@ impl Lifetime {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    /// Without a file that would be ours to remove if systemd made it.
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 /// Connections that the kernel keeps for us until we accept them.
@@ -132,12 +140,14 @@ impl Listener {
     pub(super) async fn bind(
         name: &'static str,
         address: &ListenAddress,
+        inherited: &mut Inherited,
     ) -> Result<Self, BindError> {
         let socket = match address {
             ListenAddress::Tcp(address) => bind_tcp(*address).map(Socket::Tcp),
             ListenAddress::Unix(file) => bind_unix(file)
                 .await
-                .map(|(socket, file)| Socket::Unix(socket, file)),
+                .map(|(socket, file)| Socket::Unix(socket, Some(file))),
+            ListenAddress::Systemd(name) => inherited.socket(name).and_then(handed_over),
         };
         socket
             .map(|socket| Self { name, socket })
@@ -157,7 +167,13 @@ impl Listener {
     pub(super) fn address(&self) -> io::Result<BoundAddress> {
         match &self.socket {
             Socket::Tcp(socket) => socket.local_addr().map(BoundAddress::Tcp),
-            Socket::Unix(_, file) => Ok(BoundAddress::Unix(file.path().to_path_buf())),
+            Socket::Unix(_, Some(file)) => Ok(BoundAddress::Unix(file.path().to_path_buf())),
+            Socket::Unix(socket, None) => {
+                let address = socket.local_addr()?;
+                // Only a socket without a name has no path.
+                let path = address.as_pathname().unwrap_or(Path::new(""));
+                Ok(BoundAddress::Unix(path.to_path_buf()))
+            }
         }
     }
 
@@ -363,6 +379,19 @@ fn pause_after(error: &io::Error) -> Option<Duration> {
             | io::ErrorKind::Interrupted
     );
     (!over).then_some(EXHAUSTED_PAUSE)
+}
+
+fn handed_over(socket: InheritedSocket) -> Result<Socket, BindProblem> {
+    match socket {
+        InheritedSocket::Tcp(socket) => {
+            socket.set_nonblocking(true)?;
+            Ok(Socket::Tcp(TcpListener::from_std(socket)?))
+        }
+        InheritedSocket::Unix(socket) => {
+            socket.set_nonblocking(true)?;
+            Ok(Socket::Unix(UnixListener::from_std(socket)?, None))
+        }
+    }
 }
 
 fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindProblem> {

@@ -19,6 +19,7 @@ mod revoke;
 mod serve;
 mod snippets;
 mod stream;
+mod systemd;
 mod tls;
 mod unix_socket;
 mod watched;

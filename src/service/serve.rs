@@ -24,6 +24,7 @@ use super::live::{ConfigOrigin, Live};
 use super::parts::Parts;
 use super::reload::Reloads;
 use super::revoke::RevocationPages;
+use super::systemd::{self, Inherited};
 use super::tls::{self, Tls, TlsError};
 use crate::gateway::{
     closed_grpc_router, closed_http_router, grpc_router, http_router, report_health,
@@ -125,9 +126,10 @@ pub async fn build(
     config: Config,
     origin: ConfigOrigin,
     log: LogQueue,
+    mut inherited: Inherited,
 ) -> Result<Bound, StartError> {
     // Listeners first: an address that is taken should not cost the issuers a request.
-    let [grpc, http, admin] = bind(&config.listen).await?;
+    let [grpc, http, admin] = bind(&config.listen, &mut inherited).await?;
     let listen = config.listen.clone();
     let mut addresses = BTreeMap::new();
     for listener in [&grpc, &http, &admin].into_iter().flatten() {
@@ -308,6 +310,10 @@ impl Bound {
                 draining.run_until_cancelled(follow).await;
             });
         }
+        let (live, draining) = (Arc::clone(&self.live), self.draining.clone());
+        parts.spawn("service manager", async move {
+            systemd::report(&live, &draining).await;
+        });
         let watch = watch_readiness(
             Arc::clone(&self.live),
             self.health.clone(),
@@ -352,21 +358,22 @@ impl Served {
 }
 
 /// Binds what is configured: `grpc`, `http`, `admin`.
-async fn bind(listen: &ListenSettings) -> Result<[Option<Listener>; 3], BindError> {
-    async fn one(
-        name: &'static str,
-        endpoint: Option<&Endpoint>,
-    ) -> Result<Option<Listener>, BindError> {
-        match endpoint {
-            Some(endpoint) => Listener::bind(name, &endpoint.address).await.map(Some),
-            None => Ok(None),
+async fn bind(
+    listen: &ListenSettings,
+    inherited: &mut Inherited,
+) -> Result<[Option<Listener>; 3], BindError> {
+    let mut bound = [None, None, None];
+    let wanted = [
+        ("grpc", &listen.grpc),
+        ("http", &listen.http),
+        ("admin", &listen.admin),
+    ];
+    for (place, (name, endpoint)) in bound.iter_mut().zip(wanted) {
+        if let Some(endpoint) = endpoint {
+            *place = Some(Listener::bind(name, &endpoint.address, inherited).await?);
         }
     }
-    Ok([
-        one("grpc", listen.grpc.as_ref()).await?,
-        one("http", listen.http.as_ref()).await?,
-        one("admin", listen.admin.as_ref()).await?,
-    ])
+    Ok(bound)
 }
 
 /// Tells gRPC health, and the log, whether the keys are there.

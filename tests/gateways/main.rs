@@ -6,6 +6,9 @@
 mod closed;
 
 #[cfg(test)]
+mod compose;
+
+#[cfg(test)]
 mod deploy;
 
 #[cfg(test)]

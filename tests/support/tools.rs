@@ -13,7 +13,9 @@ const DAEMONS: &str = "/usr/sbin";
 pub(crate) fn find(program: &str) -> PathBuf {
     let tools = folder();
     let path = env::var_os("PATH").unwrap_or_default();
-    std::iter::once(tools.join("venv/bin"))
+    ["venv/bin", "cargo/bin"]
+        .iter()
+        .map(|folder| tools.join(folder))
         .chain(env::split_paths(&path))
         .chain(std::iter::once(PathBuf::from(DAEMONS)))
         .map(|folder| folder.join(program))

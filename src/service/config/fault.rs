@@ -148,6 +148,11 @@ findings! {
             /// The text.
             found: Shown,
         } => "socket_path", "{found} is not the path of a Unix socket: write an absolute path of at most 107 bytes, as in unix:/run/gatefort/grpc.sock";
+        /// No name of a socket that systemd hands over.
+        SocketName {
+            /// The text.
+            found: Shown,
+        } => "socket_name", "{found} names no socket of systemd's: write its FileDescriptorName=, as in systemd:http";
         /// No permission bits.
         Mode {
             /// The text.

@@ -41,6 +41,8 @@ pub enum ListenAddress {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(UnixAddress),
+    /// A socket that systemd listens at already, by its `FileDescriptorName=`.
+    Systemd(String),
 }
 
 /// A Unix socket.
@@ -64,8 +66,8 @@ const MAX_SOCKET_PATH: usize = 107;
 
 mapping! {
     /// A listener as a mapping.
-    RawEndpoint ("an address as ADDRESS:PORT, `unix:/path.sock`, `off`, or a mapping such as {address: 10.0.0.1:9191, tls: {...}}") {
-        /// Where it listens: `ADDRESS:PORT` or `unix:/path/to.sock`. Required, unless there is `unix`.
+    RawEndpoint ("an address as ADDRESS:PORT, `unix:/path.sock`, `systemd:NAME`, `off`, or a mapping such as {address: 10.0.0.1:9191, tls: {...}}") {
+        /// Where it listens: `ADDRESS:PORT`, `unix:/path/to.sock`, or `systemd:NAME` for a socket that systemd hands over. Required, unless there is `unix`.
         address: At<ListenAddress> = read_address,
         /// The path of a Unix socket: another way to write `address: unix:/path/to.sock`.
         unix: At<PathBuf> = socket_path,
@@ -109,6 +111,7 @@ impl std::fmt::Display for ListenAddress {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+            Self::Systemd(name) => write!(f, "systemd:{name}"),
         }
     }
 }
@@ -134,7 +137,8 @@ impl ListenAddress {
                 one.port() != 0 && one.port() == two.port() && (everywhere || one.ip() == two.ip())
             }
             (Self::Unix(one), Self::Unix(two)) => one.path == two.path,
-            (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
+            (Self::Systemd(one), Self::Systemd(two)) => one == two,
+            (Self::Tcp(_) | Self::Unix(_) | Self::Systemd(_), _) => false,
         }
     }
 
@@ -142,7 +146,8 @@ impl ListenAddress {
     fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
-            Self::Unix(_) => true,
+            // What a socket of systemd's is reachable from is written in its unit.
+            Self::Unix(_) | Self::Systemd(_) => true,
         }
     }
 }
@@ -272,7 +277,7 @@ pub(super) fn read_listener(
             socket.owner = raw.owner.into_value();
             socket.group = raw.group.into_value();
         }
-        ListenAddress::Tcp(_) => {
+        ListenAddress::Tcp(_) | ListenAddress::Systemd(_) => {
             let spots = [
                 ("mode", raw.mode.given().map(|at| &at.spot)),
                 ("owner", raw.owner.given().map(|at| &at.spot)),
@@ -301,13 +306,21 @@ fn read_address(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<ListenAddress>> {
-    let expected = "an address such as 127.0.0.1:9191, `unix:/path/to.sock` or `off`";
+    let expected =
+        "an address such as 127.0.0.1:9191, `unix:/path/to.sock`, `systemd:NAME` or `off`";
     scalar_as(expected, node, trail, reader, |scalar| {
         if let Some(path) = scalar.text.strip_prefix("unix:") {
             let found = Shown::new(&scalar.text, scalar.substituted);
             return Some(match checked_path(path) {
                 Some(path) => Ok(ListenAddress::Unix(UnixAddress::at(path))),
                 None => Err(Fault::SocketPath { found }),
+            });
+        }
+        if let Some(name) = scalar.text.strip_prefix("systemd:") {
+            let found = Shown::new(&scalar.text, scalar.substituted);
+            return Some(match descriptor_name(name) {
+                Some(name) => Ok(ListenAddress::Systemd(name)),
+                None => Err(Fault::SocketName { found }),
             });
         }
         Some(match scalar.text.parse() {
@@ -343,6 +356,12 @@ fn nearest_address(text: &str) -> Option<String> {
 fn checked_path(path: &str) -> Option<PathBuf> {
     (path.starts_with('/') && path.len() <= MAX_SOCKET_PATH && !path.contains('\0'))
         .then(|| PathBuf::from(path))
+}
+
+/// A `FileDescriptorName=` (systemd.socket(5)): at most 255 printable ASCII characters, no colon.
+fn descriptor_name(name: &str) -> Option<String> {
+    let good = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+    ((1..=255).contains(&name.len()) && name.bytes().all(good)).then(|| name.to_owned())
 }
 
 fn socket_path(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<At<PathBuf>> {

@@ -19,6 +19,7 @@ use crate::domain::claims::UnixTime;
 use crate::service::config::ListenAddress;
 use crate::service::connection::{ConnectionLimits, Driver, Protocol, Routes};
 use crate::service::listen::{BindError, BindProblem, BoundAddress, Lifetime, Listener};
+use crate::service::systemd::Inherited;
 use crate::telemetry::Telemetry;
 
 /// The audience of its tokens.
@@ -70,7 +71,7 @@ impl DevIssuer {
     /// Binds the address and makes the key.
     pub(super) async fn bind(address: SocketAddr) -> Result<Self, super::DevError> {
         let asked = ListenAddress::Tcp(address);
-        let listener = Listener::bind("issuer", &asked).await?;
+        let listener = Listener::bind("issuer", &asked, &mut Inherited::default()).await?;
         let address = match listener.address() {
             Ok(BoundAddress::Tcp(bound)) => bound,
             Ok(BoundAddress::Unix(_)) => address,

@@ -20,6 +20,7 @@ use super::drain::Shutdown;
 use super::listen::BindError;
 use super::live::ConfigOrigin;
 use super::serve::{RunError, StartError, build};
+use super::systemd::Inherited;
 use crate::telemetry::LogQueue;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel, LogSettings};
 use crate::verify::clock::{Clock, SystemClock};
@@ -103,7 +104,7 @@ pub(super) async fn run(
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
     let serving = tokio::spawn(issuer.serve(end));
-    let bound = build(config, ConfigOrigin::default(), log).await?;
+    let bound = build(config, ConfigOrigin::default(), log, Inherited::default()).await?;
     let places = asked.bound(bound.addresses());
     let verifier = bound.verifier();
     let running = async { Ok(bound.run(shutdown.clone()).await?) };

@@ -29,7 +29,9 @@ struct Running {
 }
 
 async fn start(address: &ListenAddress, cap: usize, router: Router) -> Running {
-    let listener = Listener::bind("http", address).await.unwrap();
+    let listener = Listener::bind("http", address, &mut Inherited::default())
+        .await
+        .unwrap();
     let limits = ConnectionLimits {
         header_read_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
@@ -87,9 +89,13 @@ async fn an_address_that_is_taken_is_named() {
     let BoundAddress::Tcp(address) = running.address else {
         panic!("no TCP address");
     };
-    let error = Listener::bind("grpc", &ListenAddress::Tcp(address))
-        .await
-        .unwrap_err();
+    let error = Listener::bind(
+        "grpc",
+        &ListenAddress::Tcp(address),
+        &mut Inherited::default(),
+    )
+    .await
+    .unwrap_err();
     let told = error.to_string();
     assert!(
         told.starts_with(&format!("cannot listen for grpc at {address}: ")),
@@ -171,7 +177,9 @@ async fn a_unix_socket_is_served_with_its_mode_and_removed() {
     let stream = UnixStream::connect(&path).await.unwrap();
     assert!(ask(stream).await.ends_with("hello"));
     // Somebody is there: not stale.
-    let error = Listener::bind("grpc", &address).await.unwrap_err();
+    let error = Listener::bind("grpc", &address, &mut Inherited::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error.problem, BindProblem::InUse), "{error}");
     let now = CancellationToken::new();
     running.lifetime.drain(Duration::from_secs(5), &now).await;
@@ -191,13 +199,17 @@ async fn a_stale_socket_is_replaced_and_nothing_else_is() {
         owner: None,
         group: None,
     });
-    let listener = Listener::bind("http", &address).await.unwrap();
+    let listener = Listener::bind("http", &address, &mut Inherited::default())
+        .await
+        .unwrap();
     // Whoever took the path since then keeps it.
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "mine").unwrap();
     drop(listener);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
-    let error = Listener::bind("http", &address).await.unwrap_err();
+    let error = Listener::bind("http", &address, &mut Inherited::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error.problem, BindProblem::NotASocket), "{error}");
 }
 
