@@ -99,6 +99,14 @@ pub(crate) enum SiteError {
         /// The listener.
         listener: &'static str,
     },
+    /// The listener's address stands in a unit of systemd's.
+    #[error(
+        "`listen.{listener}` is a socket of systemd's, whose address its unit has: write that address for this command"
+    )]
+    Systemd {
+        /// The listener.
+        listener: &'static str,
+    },
 }
 
 /// Where Gatefort is asked.
@@ -492,6 +500,7 @@ fn target(gateway: Product, config: &Config, places: &Places) -> Result<Target, 
             listener,
             gateway: gateway_word(),
         }),
+        ListenAddress::Systemd(_) => Err(SiteError::Systemd { listener }),
         ListenAddress::Tcp(address) if address.port() == 0 => Err(SiteError::AnyPort { listener }),
         ListenAddress::Tcp(address) => {
             let host = match &places.gatefort {
