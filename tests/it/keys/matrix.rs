@@ -333,52 +333,15 @@ impl Failure {
         failures
     }
 
-    /// What a server, a proxy or a network does to any answer.
+    /// Refused connections, and what is done to any answer.
     fn of_transport(endpoint: Endpoint) -> Vec<Self> {
-        let faults = vec![
-            ("hang before headers", Fault::HangBeforeHeaders),
-            ("hang in headers", Fault::HangInHeaders),
-            ("hang in body", Fault::HangInBody),
-            ("drip", Fault::Drip(Duration::from_millis(50))),
-            ("reset", Fault::Reset),
-            ("close", Fault::Close),
-            ("not HTTP", Fault::NotHttp),
-            ("500", Fault::Status(500, &[])),
-            (
-                "503, Retry-After",
-                Fault::Status(503, &[("retry-after", "1")]),
-            ),
-            ("404", Fault::Status(404, &[])),
-            ("401", Fault::Status(401, &[])),
-            (
-                "429, Retry-After",
-                Fault::Status(429, &[("retry-after", "1")]),
-            ),
-            ("redirect", Fault::Redirect("/elsewhere".to_owned())),
-            ("HTML", Fault::Html),
-            ("empty 200", Fault::Empty),
-            ("204", Fault::NoContent),
-            ("truncated JSON", Fault::TruncatedJson),
-            ("short body", Fault::ShortBody),
-            ("huge", Fault::Huge),
-            ("endless", Fault::Endless),
-            ("deep nesting", Fault::DeepNesting),
-            ("null", Fault::Document(Value::Null)),
-            ("an array", Fault::Document(json!([]))),
-            ("a string", Fault::Document(json!("keys"))),
-            ("an empty object", Fault::Document(json!({}))),
-            (
-                "not UTF-8",
-                Fault::Bytes("application/json", b"{\"keys\":[\"\xff\"]}"),
-            ),
-        ];
         let refused = Self {
             name: "refused",
             endpoint,
             kind: Kind::Refused,
         };
         std::iter::once(refused)
-            .chain(faults.into_iter().map(|(name, fault)| Self {
+            .chain(Fault::of_transport().into_iter().map(|(name, fault)| Self {
                 name,
                 endpoint,
                 kind: Kind::Does(fault),
@@ -390,9 +353,10 @@ impl Failure {
     fn settings(&self, issuer: &Issuer, refresh: RefreshSettings) -> IssuerSettings {
         match self.endpoint {
             Endpoint::Discovery => impatient(by_discovery(issuer, refresh)),
-            Endpoint::AuthorizationServer | Endpoint::Jwks | Endpoint::Other => {
-                impatient(by_jwks_url(issuer, refresh))
-            }
+            Endpoint::AuthorizationServer
+            | Endpoint::Jwks
+            | Endpoint::Introspection
+            | Endpoint::Other => impatient(by_jwks_url(issuer, refresh)),
         }
     }
 

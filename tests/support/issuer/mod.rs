@@ -100,6 +100,11 @@ impl Issuer {
         format!("http://{}/jwks", self.address)
     }
 
+    /// Where it says whether a token is active: one that begins with `revoked` is not.
+    pub(crate) fn introspection_url(&self) -> String {
+        format!("http://{}/introspect", self.address)
+    }
+
     /// Refuses connections from now on, and cuts those it has.
     pub(crate) async fn refuse(&self) {
         let serving = self.serving.lock().expect("no holder panics").clone();

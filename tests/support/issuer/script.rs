@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::wire::{Endpoint, Recorded, response};
+use crate::support::tokens;
 
 /// What an endpoint does instead of answering well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +77,47 @@ pub(super) struct Answer {
 }
 
 impl Fault {
+    /// What a server, a proxy or a network does to any answer.
+    pub(crate) fn of_transport() -> Vec<(&'static str, Self)> {
+        vec![
+            ("hang before headers", Self::HangBeforeHeaders),
+            ("hang in headers", Self::HangInHeaders),
+            ("hang in body", Self::HangInBody),
+            ("drip", Self::Drip(Duration::from_millis(50))),
+            ("reset", Self::Reset),
+            ("close", Self::Close),
+            ("not HTTP", Self::NotHttp),
+            ("500", Self::Status(500, &[])),
+            (
+                "503, Retry-After",
+                Self::Status(503, &[("retry-after", "1")]),
+            ),
+            ("404", Self::Status(404, &[])),
+            ("401", Self::Status(401, &[])),
+            (
+                "429, Retry-After",
+                Self::Status(429, &[("retry-after", "1")]),
+            ),
+            ("redirect", Self::Redirect("/elsewhere".to_owned())),
+            ("HTML", Self::Html),
+            ("empty 200", Self::Empty),
+            ("204", Self::NoContent),
+            ("truncated JSON", Self::TruncatedJson),
+            ("short body", Self::ShortBody),
+            ("huge", Self::Huge),
+            ("endless", Self::Endless),
+            ("deep nesting", Self::DeepNesting),
+            ("null", Self::Document(Value::Null)),
+            ("an array", Self::Document(json!([]))),
+            ("a string", Self::Document(json!("keys"))),
+            ("an empty object", Self::Document(json!({}))),
+            (
+                "not UTF-8",
+                Self::Bytes("application/json", b"{\"keys\":[\"\xff\"]}"),
+            ),
+        ]
+    }
+
     /// Does to a good answer what it is for; an error ends the connection.
     pub(super) async fn answer(self, stream: &mut TcpStream, good: Answer) -> std::io::Result<()> {
         let json = |body: &[u8]| response(200, &[("content-type", "application/json")], body);
@@ -190,6 +232,15 @@ impl Script {
             Endpoint::Discovery => self.metadata(),
             Endpoint::AuthorizationServer if self.serves_rfc8414 => self.metadata(),
             Endpoint::Jwks => self.jwks.clone(),
+            Endpoint::Introspection if request.body.contains("token=revoked") => {
+                json!({"active": false})
+            }
+            Endpoint::Introspection => json!({
+                "active": true,
+                "token_type": "Bearer",
+                "sub": "ann",
+                "exp": tokens::now() + 600,
+            }),
             Endpoint::AuthorizationServer | Endpoint::Other => {
                 return Answer {
                     head: response(404, &[], b""),

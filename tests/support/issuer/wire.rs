@@ -13,6 +13,8 @@ pub(crate) enum Endpoint {
     AuthorizationServer,
     /// `/jwks`.
     Jwks,
+    /// `/introspect` (RFC 7662).
+    Introspection,
     /// Anything else: 404.
     Other,
 }
@@ -26,9 +28,11 @@ pub(crate) struct Recorded {
     pub(crate) path: String,
     /// The header fields, names in lower case.
     pub(crate) headers: HashMap<String, String>,
+    /// The body; those of issuers are text.
+    pub(crate) body: String,
 }
 
-/// Reads one request without a body; `None` when the client has left.
+/// Reads one request; `None` when the client has left.
 pub(super) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut Vec<u8>,
@@ -49,16 +53,26 @@ pub(super) async fn read_request(
         "/.well-known/openid-configuration" => Endpoint::Discovery,
         "/.well-known/oauth-authorization-server" => Endpoint::AuthorizationServer,
         "/jwks" => Endpoint::Jwks,
+        "/introspect" => Endpoint::Introspection,
         _ => Endpoint::Other,
     };
-    let headers = lines
+    let headers: HashMap<_, _> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
+    let length = headers.get("content-length");
+    let length = length.map_or(0, |length| length.parse().expect("a length"));
+    while buffer.len() < length {
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let body = buffer.drain(..length).collect::<Vec<u8>>();
     Some(Recorded {
         endpoint,
         path,
         headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
     })
 }
 

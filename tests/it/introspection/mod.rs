@@ -1,6 +1,8 @@
 //! An AuthFort server that is asked about its tokens, as outages have it; what it says of them is in
 //! `tests/gateways/revocation.rs`.
 
+mod faults;
+
 use crate::support::authfort::AuthFort;
 use crate::support::doors::{Answer, Door};
 use crate::support::server::Gatefort;
