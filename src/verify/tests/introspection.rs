@@ -27,7 +27,7 @@ pub(super) fn asking(url: Url, protocol: Protocol) -> IntrospectionSettings {
     }
 }
 
-fn rfc7662(url: Url) -> IntrospectionSettings {
+pub(super) fn rfc7662(url: Url) -> IntrospectionSettings {
     asking(
         url,
         Protocol::Rfc7662(ClientAuth::Basic {
@@ -235,6 +235,51 @@ async fn every_fault_is_an_outage_and_never_a_denial() {
         assert_eq!(status.last_error, Some(code));
         assert_eq!((status.calls_failed, status.cached), (1, 0));
     }
+}
+
+#[tokio::test]
+async fn no_connection_is_an_outage_with_a_reason_of_its_own() {
+    let ann = Signer::new("ann");
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = closed.local_addr().expect("an address").port();
+    drop(closed);
+    for (url, code) in [
+        (format!("http://127.0.0.1:{port}/i"), "connect_refused"),
+        ("http://nobody.invalid/i".to_owned(), "plain_http"),
+    ] {
+        let url = Url::parse(&url).expect("a URL");
+        let subject = Subject::start(vec![jwt_issuer(&ann, rfc7662(url))]);
+        let outcome = subject.authenticate(&ann.token("i")).await;
+        let unreachable = OutageReason::IntrospectionUnreachable;
+        assert_eq!(outage(&outcome), Some(unreachable), "{code}: {outcome:?}");
+        let status = subject.status().introspection.expect("an endpoint");
+        assert_eq!(status.last_error, Some(code));
+    }
+}
+
+#[tokio::test]
+async fn a_no_is_believed_for_its_own_time_and_then_asked_again() {
+    let ann = Signer::new("ann");
+    let endpoint = Issuer::start(inactive()).await;
+    let settings = IntrospectionSettings {
+        cache_inactive: Duration::from_millis(200),
+        ..rfc7662(endpoint.url("/i"))
+    };
+    let subject = Subject::start(vec![jwt_issuer(&ann, settings)]);
+    let token = ann.token("i");
+    let asked = Instant::now();
+    let no = subject.authenticate(&token).await;
+    assert_eq!(no.unwrap_err(), denied(DenyReason::TokenInactive));
+    endpoint.answer(active());
+    // A replica of the issuer that has only now heard of the token.
+    while let Err(refusal) = subject.authenticate(&token).await {
+        assert_eq!(refusal, denied(DenyReason::TokenInactive));
+        assert_eq!(endpoint.hits(), 1, "who is believed is not asked");
+        assert!(asked.elapsed() < PATIENT, "it is never asked again");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(endpoint.hits(), 2);
+    assert!(asked.elapsed() >= Duration::from_millis(200), "too soon");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::super::KeyState;
+use super::introspection::{opaque_issuer, rfc7662};
 use super::*;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -30,8 +31,19 @@ fn certificate(authority: &Authority, name: &str) -> (rcgen::Certificate, KeyPai
     (certificate, key)
 }
 
-/// An issuer behind TLS on `localhost`; gives its port.
+/// An issuer of these keys behind TLS on `localhost`; gives its port.
 async fn serve(authority: &Authority, clients: Option<&Authority>, keys: String) -> u16 {
+    let app = axum::Router::new().fallback(move || std::future::ready(keys.clone()));
+    serve_app(authority, clients, &[], app).await.0
+}
+
+/// A server behind TLS on `localhost` that offers these protocols; gives its port and how many connections it has had.
+async fn serve_app(
+    authority: &Authority,
+    clients: Option<&Authority>,
+    protocols: &[&str],
+    app: axum::Router,
+) -> (u16, Arc<AtomicU64>) {
     let (certificate, key) = certificate(authority, "localhost");
     let chain = vec![CertificateDer::from(certificate)];
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
@@ -45,17 +57,20 @@ async fn serve(authority: &Authority, clients: Option<&Authority>, keys: String)
         }
         None => ServerConfig::builder().with_no_client_auth(),
     };
-    let config = builder.with_single_cert(chain, key).expect("a config");
+    let mut config = builder.with_single_cert(chain, key).expect("a config");
+    config.alpn_protocols = protocols.iter().map(|name| (*name).into()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let app = axum::Router::new().fallback(move || std::future::ready(keys.clone()));
+    let connections = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&connections);
     // Ends with the test's runtime.
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let Ok(stream) = acceptor.accept(stream).await else {
                 continue;
             };
+            count.fetch_add(1, Ordering::SeqCst);
             let service = TowerToHyperService::new(app.clone());
             tokio::spawn(async move {
                 let builder = auto::Builder::new(TokioExecutor::new());
@@ -66,7 +81,7 @@ async fn serve(authority: &Authority, clients: Option<&Authority>, keys: String)
             });
         }
     });
-    port
+    (port, connections)
 }
 
 fn wanted(port: u16, ca: Option<PathBuf>, client: Option<PathBuf>) -> IssuerSettings {
@@ -136,4 +151,54 @@ async fn an_issuer_may_ask_who_we_are() {
 
     let nameless = Subject::settled(vec![wanted(port, Some(ca), None)]).await;
     assert_eq!(nameless.status().last_error.as_deref(), Some("tls"));
+}
+
+#[tokio::test]
+async fn an_introspection_endpoint_is_asked_by_http_2_where_it_offers_that() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ours = authority();
+    let ca = write(directory.path(), "ours.pem", &ours.pem());
+    for (protocols, expected) in [
+        (&["h2", "http/1.1"][..], http::Version::HTTP_2),
+        (&["http/1.1"][..], http::Version::HTTP_11),
+    ] {
+        let versions: Arc<Mutex<Vec<http::Version>>> = Arc::default();
+        let seen = Arc::clone(&versions);
+        let app = axum::Router::new().fallback(move |request: Request| {
+            seen.lock().expect("no poison").push(request.version());
+            std::future::ready(format!(
+                r#"{{"active":true,"token_type":"Bearer","exp":{}}}"#,
+                NOW.0 + 600
+            ))
+        });
+        let (port, connections) = serve_app(&ours, None, protocols, app).await;
+        let url = Url::parse(&format!("https://localhost:{port}/i")).expect("a URL");
+        let mut issuer = opaque_issuer(rfc7662(url));
+        issuer.http.ca_file = Some(ca.clone());
+        issuer.http.connect_timeout = Duration::from_secs(10);
+        let subject = Arc::new(Subject::start(vec![issuer]));
+        for number in 0..5 {
+            let outcome = subject.authenticate(&format!("opaque-{number}")).await;
+            assert!(outcome.is_ok(), "{outcome:?}");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 1, "{expected:?}");
+        if expected == http::Version::HTTP_2 {
+            let mut all = tokio::task::JoinSet::new();
+            for number in 5..25 {
+                let subject = Arc::clone(&subject);
+                all.spawn(async move { subject.authenticate(&format!("opaque-{number}")).await });
+            }
+            assert!(all.join_all().await.iter().all(Result::is_ok));
+            assert_eq!(
+                connections.load(Ordering::SeqCst),
+                1,
+                "all on one connection"
+            );
+        }
+        let versions = versions.lock().expect("no poison");
+        assert!(
+            versions.iter().all(|version| *version == expected),
+            "{versions:?}"
+        );
+    }
 }
