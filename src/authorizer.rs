@@ -4,13 +4,15 @@
 //! admitted the request. [`Decision`] has no `Default`, and nothing here turns an error,
 //! a timeout or a panic into `Allow`.
 
+mod explain;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::claims::Principal;
+use crate::domain::claims::{Principal, UnixTime};
 use crate::domain::credential::{BearerToken, TokenSource};
 use crate::domain::identity::{Identity, IdentityHeaders};
-use crate::domain::policy::{Access, Liveness, RuleId, RuleSet};
+use crate::domain::policy::{Access, Liveness, Rule, RuleId, RuleSet};
 use crate::domain::reason::{Denial, DenyReason, Outage, OutageReason, Refusal};
 use crate::domain::request::RequestContext;
 use crate::verify::Verifier;
@@ -44,6 +46,10 @@ pub struct Verdict {
     pub rule: Option<RuleId>,
     /// The configured issuer that the token named, if any.
     pub issuer: Option<Arc<str>>,
+    /// Who was refused after verification; whoever is allowed is in the [`Grant`].
+    pub refused: Option<Arc<Principal>>,
+    /// The time that the token was judged by, if one was.
+    pub judged_at: Option<UnixTime>,
 }
 
 /// What decides: rules, token places, verifier and identity headers of one configuration.
@@ -66,8 +72,12 @@ pub struct Authorizer {
 impl Authorizer {
     /// Decides about one request. Total: whatever goes wrong is a denial or an outage.
     pub async fn decide(&self, request: &RequestContext<'_>) -> Verdict {
+        self.decide_by(&self.verifier, request).await
+    }
+
+    async fn decide_by(&self, verifier: &Verifier, request: &RequestContext<'_>) -> Verdict {
         let mut trace = Trace::default();
-        let evaluation = catch_panic(self.evaluate(request, &mut trace));
+        let evaluation = catch_panic(self.evaluate(verifier, request, &mut trace));
         let outcome = match tokio::time::timeout(self.deadline, evaluation).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Err(OutageReason::InternalError.into()),
@@ -82,11 +92,14 @@ impl Authorizer {
             decision,
             rule: trace.rule,
             issuer: trace.issuer,
+            refused: trace.refused,
+            judged_at: trace.judged_at,
         }
     }
 
     async fn evaluate(
         &self,
+        verifier: &Verifier,
         request: &RequestContext<'_>,
         trace: &mut Trace,
     ) -> Result<Grant, Refusal> {
@@ -95,26 +108,45 @@ impl Authorizer {
         trace.rule = Some(id);
         let principal = match rule.access {
             Access::Anyone => None,
-            Access::Optional => self.authenticate(request, rule.liveness, trace).await?,
+            Access::Optional => {
+                self.authenticate(verifier, request, rule.liveness, trace)
+                    .await?
+            }
             Access::Authenticated => Some(
-                self.authenticate(request, rule.liveness, trace)
+                self.authenticate(verifier, request, rule.liveness, trace)
                     .await?
                     .ok_or(DenyReason::TokenMissing)?,
             ),
         };
-        if let Some(principal) = &principal {
+        match self.admit(rule, principal.as_deref(), request) {
+            Ok(identity) => Ok(Grant {
+                principal,
+                identity,
+            }),
+            Err(denial) => {
+                trace.refused = principal;
+                Err(denial.into())
+            }
+        }
+    }
+
+    /// What the upstream is told, if the principal has what the rule requires.
+    fn admit(
+        &self,
+        rule: &Rule,
+        principal: Option<&Principal>,
+        request: &RequestContext<'_>,
+    ) -> Result<Identity, Denial> {
+        if let Some(principal) = principal {
             rule.admit(principal, request)?;
         }
-        let identity = self.identity.render(principal.as_deref(), request)?;
-        Ok(Grant {
-            principal,
-            identity,
-        })
+        Ok(self.identity.render(principal, request)?)
     }
 
     /// The principal of the request's one token; `None` when it carries none.
     async fn authenticate(
         &self,
+        verifier: &Verifier,
         request: &RequestContext<'_>,
         liveness: Liveness,
         trace: &mut Trace,
@@ -123,7 +155,8 @@ impl Authorizer {
             return Ok(None);
         };
         let now = self.clock.now();
-        let verification = self.verifier.authenticate(token, liveness, now).await;
+        trace.judged_at = Some(now);
+        let verification = verifier.authenticate(token, liveness, now).await;
         trace.issuer = verification.issuer;
         verification.outcome.map(Some)
     }
@@ -156,10 +189,28 @@ impl Verdict {
     /// The verdict on a request that a door could not read.
     #[must_use]
     pub fn unreadable(reason: DenyReason) -> Self {
+        Decision::Deny(reason.into()).into()
+    }
+
+    /// Who was asking, as far as that was verified.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Principal> {
+        match &self.decision {
+            Decision::Allow(grant) => grant.principal().map(|principal| &**principal),
+            Decision::Deny(_) | Decision::Unavailable(_) => self.refused.as_deref(),
+        }
+    }
+}
+
+impl From<Decision> for Verdict {
+    /// A verdict that was reached without a rule.
+    fn from(decision: Decision) -> Self {
         Self {
-            decision: Decision::Deny(reason.into()),
+            decision,
             rule: None,
             issuer: None,
+            refused: None,
+            judged_at: None,
         }
     }
 }
@@ -169,4 +220,6 @@ impl Verdict {
 struct Trace {
     rule: Option<RuleId>,
     issuer: Option<Arc<str>>,
+    refused: Option<Arc<Principal>>,
+    judged_at: Option<UnixTime>,
 }

@@ -105,6 +105,12 @@ impl AlgorithmSet {
             .collect()
     }
 
+    /// The algorithms of the set, in the order of RFC 7518's table.
+    pub fn iter(self) -> impl Iterator<Item = Algorithm> {
+        let every = Algorithm::ALL.into_iter();
+        every.filter(move |algorithm| self.contains(*algorithm))
+    }
+
     /// Whether the algorithm is in the set.
     #[must_use]
     pub const fn contains(self, algorithm: Algorithm) -> bool {

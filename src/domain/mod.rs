@@ -6,6 +6,7 @@
 pub mod algorithm;
 pub mod claims;
 pub mod credential;
+pub mod explanation;
 pub mod identity;
 pub mod introspection;
 pub mod json;

@@ -306,11 +306,7 @@ impl Answers {
 
 /// A verdict about us.
 fn outage(reason: OutageReason) -> Verdict {
-    Verdict {
-        decision: Decision::Unavailable(reason.into()),
-        rule: None,
-        issuer: None,
-    }
+    Decision::Unavailable(reason.into()).into()
 }
 
 /// A mistyped path must not let everyone in: no 2xx, here least of all.

@@ -256,9 +256,9 @@ mod tests {
 
     fn outage() -> Verdict {
         Verdict {
-            decision: Decision::Unavailable(OutageReason::KeysUnavailable.into()),
             rule: Some(RuleId(0)),
             issuer: Some("https://issuer.example".into()),
+            ..Decision::Unavailable(OutageReason::KeysUnavailable.into()).into()
         }
     }
 

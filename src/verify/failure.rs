@@ -45,6 +45,9 @@ pub enum FetchError {
     /// The URL is `http://` off loopback, or has another scheme.
     #[error("the URL is not https")]
     PlainHttp,
+    /// Nobody is to be asked.
+    #[error("the network is not used")]
+    Offline,
     /// The discovery document is not a JSON object with `issuer` and `jwks_uri`.
     #[error("the discovery document is not one")]
     DiscoveryInvalid,
@@ -84,6 +87,7 @@ impl FetchError {
             Self::Redirect => "redirect",
             Self::TooLarge => "too_large",
             Self::PlainHttp => "plain_http",
+            Self::Offline => "offline",
             Self::DiscoveryInvalid => "discovery_invalid",
             Self::IssuerMismatch => "issuer_mismatch",
             Self::NotJson => "not_json",

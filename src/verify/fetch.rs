@@ -123,6 +123,7 @@ pub(super) fn check_url(url: &Url, plain_http: PlainHttp) -> Result<(), FetchErr
     let plain_is_fine = match plain_http {
         PlainHttp::LoopbackOnly => is_loopback(url),
         PlainHttp::Anywhere => true,
+        PlainHttp::Offline => return Err(FetchError::Offline),
     };
     match url.scheme() {
         "https" => Ok(()),

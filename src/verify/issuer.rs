@@ -169,6 +169,15 @@ impl Issuer {
         &self.keys.cache
     }
 
+    /// Where its keys come from, for people.
+    pub(super) fn source(&self) -> String {
+        let upkeep = self.keys.upkeep.as_ref();
+        upkeep.map_or_else(
+            || "the configuration".to_owned(),
+            |upkeep| upkeep.origin.source.to_string(),
+        )
+    }
+
     /// Its state, as `/status` shows it.
     pub(super) fn status(&self) -> IssuerStatus {
         let cache = self.keys();

@@ -23,6 +23,7 @@ mod client;
 pub mod clock;
 mod digest;
 mod discovery;
+pub mod explain;
 mod failure;
 mod fetch;
 mod flood;
@@ -232,6 +233,22 @@ impl Verifier {
         Self {
             verified: VerifiedTokens::new(max_bytes),
             ..self
+        }
+    }
+
+    /// The same verifier, which remembers no verified token: for questions that must leave nothing behind.
+    #[must_use]
+    pub fn forgetful(&self) -> Self {
+        Self {
+            issuers: self.issuers.clone(),
+            opaque: self.opaque.clone(),
+            revocations: Arc::clone(&self.revocations),
+            max_token_size: self.max_token_size,
+            digests: self.digests,
+            verified: VerifiedTokens::new(0),
+            clock: Arc::clone(&self.clock),
+            shutdown: self.shutdown.clone(),
+            tasks: self.tasks.clone(),
         }
     }
 

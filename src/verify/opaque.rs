@@ -9,7 +9,7 @@ use super::settings::Opaque;
 use crate::domain::credential::BearerToken;
 
 /// The issuers of opaque tokens.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct OpaqueRoutes {
     /// No prefix begins with another.
     prefixes: Vec<(Box<str>, Arc<str>)>,

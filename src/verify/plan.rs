@@ -19,6 +19,18 @@ pub enum KeyState {
     Blind,
 }
 
+impl KeyState {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Blind => "blind",
+        }
+    }
+}
+
 /// What the keys in force say about a token's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyMatch {

@@ -92,7 +92,7 @@ impl Verifier {
     }
 
     /// The digest of a token that is worth one.
-    fn digest(&self, token: BearerToken<'_>) -> Result<TokenDigest, DenyReason> {
+    pub(super) fn digest(&self, token: BearerToken<'_>) -> Result<TokenDigest, DenyReason> {
         if token.expose().len() > self.max_token_size {
             return Err(DenyReason::TokenTooLarge);
         }

@@ -1,5 +1,6 @@
 //! What the operator says about an issuer and its keys.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +102,8 @@ pub enum PlainHttp {
     LoopbackOnly,
     /// From anywhere: said aloud in the configuration (`insecure_http: true`).
     Anywhere,
+    /// From nowhere, and over `https://` neither: for whoever asks what is known without the network.
+    Offline,
 }
 
 impl KeySource {
@@ -121,6 +124,20 @@ impl KeySource {
                 | Self::None,
                 _,
             ) => false,
+        }
+    }
+}
+
+impl fmt::Display for KeySource {
+    /// For people: of a URL what is no secret, and of a secret nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |url: &Url| format!("{}{}", url.origin().ascii_serialization(), url.path());
+        match self {
+            Self::Discovery(url) => write!(f, "discovery at {}", place(url)),
+            Self::Url(url) => f.write_str(&place(url)),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Inline(_) | Self::Secret(_) => f.write_str("the configuration"),
+            Self::None => f.write_str("nowhere"),
         }
     }
 }

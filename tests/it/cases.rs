@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use gatefort::authorizer::{Authorizer, Decision, Verdict};
+use gatefort::domain::explanation::{Reader, Step};
 use gatefort::domain::reason::{DenyKind, DenyReason};
 use gatefort::domain::request::{
     HeaderRemoval, Headers, Host, Method, RequestContext, RequestPath,
@@ -171,10 +172,12 @@ async fn every_row_against_decide() {
     for case in CASES {
         let headers = fixture.headers(case);
         let target = fixture.target(case);
-        let verdict = match context(case, &target, &headers) {
-            Ok(request) => authorizer.decide(&request).await,
-            Err(reason) => Verdict::unreadable(reason),
+        let request = context(case, &target, &headers);
+        let verdict = match &request {
+            Ok(request) => authorizer.decide(request).await,
+            Err(reason) => Verdict::unreadable(*reason),
         };
+        explained(case, &authorizer, request.as_ref().ok(), &verdict).await;
         answers.push((
             case.name.to_owned(),
             Reached::of(&verdict),
@@ -183,6 +186,47 @@ async fn every_row_against_decide() {
     }
     stop.cancel();
     report(&answers);
+}
+
+/// The explanation says what was decided, and one step of it why.
+async fn explained(
+    case: &Case,
+    authorizer: &Authorizer,
+    request: Option<&RequestContext<'_>>,
+    verdict: &Verdict,
+) {
+    let mut told = vec![authorizer.account_for(request, verdict, Reader::Onlooker)];
+    if let Some(request) = request {
+        told.push(authorizer.explain(request).await);
+    }
+    let rule = verdict
+        .rule
+        .and_then(|id| authorizer.rules.rule(id).map(|rule| rule.called(id)));
+    for explanation in told {
+        let (word, reason) = match case.expect {
+            Expect::Allow(_) => ("allow", "allowed"),
+            Expect::Deny(code) => ("deny", code),
+            Expect::Unavailable(code) => ("unavailable", code),
+        };
+        let name = case.name;
+        assert_eq!(explanation.verdict, word, "{name}: {explanation}");
+        assert_eq!(explanation.reason, reason, "{name}: {explanation}");
+        assert_eq!(explanation.rule, rule, "{name}: {explanation}");
+        assert_eq!(
+            explanation.issuer.as_deref(),
+            verdict.issuer.as_deref(),
+            "{name}"
+        );
+        let (last, before) = explanation.steps.split_last().unwrap();
+        assert!(before.iter().all(Step::is_good), "{name}: {explanation}");
+        assert_eq!(last.is_good(), word == "allow", "{name}: {explanation}");
+        assert_ne!(
+            last.name, "decision",
+            "{name}: no step accounts for it: {explanation}"
+        );
+        let wanted = (word != "allow").then_some(reason);
+        assert_eq!(last.refusal(), wanted, "{name}: {explanation}");
+    }
 }
 
 fn context<'c>(

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::reason::DenyReason;
 use super::super::text::is_misleading;
-use super::{Audiences, Lifetime, Profile, TokenRules, TokenType, UnixTime, kind};
+use super::{Audiences, ClaimPath, Lifetime, Profile, TokenRules, TokenType, UnixTime, kind};
 
 /// Checks a claims set against an issuer's rules; tells when the token lives.
 ///
@@ -18,30 +18,69 @@ pub(in super::super) fn check(
     rules: &TokenRules,
     now: UnixTime,
 ) -> Result<Lifetime, DenyReason> {
-    let claims = Unbelieved(claims);
-    claims.check_issuer(&rules.issuer)?;
-    kind::check(typ, claims.0, rules)?;
-    let lifetime = claims.lifetime()?;
-    lifetime.check(now, rules.clock_skew)?;
-    claims.check_subject()?;
-    claims.check_audiences(&rules.audiences)?;
-    claims.check_unconstrained()?;
-    match rules.token_type {
-        TokenType::Lenient => {}
-        TokenType::AtJwt => claims.check_rfc9068()?,
+    for check in Check::ALL {
+        check.run(typ, Unbelieved(claims), rules, now)?;
     }
-    match rules.profile {
-        Profile::Generic => {}
-        Profile::Authfort => claims.check_authfort()?,
+    Unbelieved(claims).lifetime()
+}
+
+/// One thing that claims must say; [`check`] asks for all of them, and an explanation shows each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    Issuer,
+    Kind,
+    Lifetime,
+    Subject,
+    Audience,
+    Binding,
+    TokenType,
+    Profile,
+    Required,
+}
+
+impl Check {
+    /// Every check, in the order in which they are made.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Issuer,
+        Self::Kind,
+        Self::Lifetime,
+        Self::Subject,
+        Self::Audience,
+        Self::Binding,
+        Self::TokenType,
+        Self::Profile,
+        Self::Required,
+    ];
+
+    /// Makes it.
+    pub(super) fn run(
+        self,
+        typ: Option<&str>,
+        claims: Unbelieved<'_>,
+        rules: &TokenRules,
+        now: UnixTime,
+    ) -> Result<(), DenyReason> {
+        match self {
+            Self::Issuer => claims.check_issuer(&rules.issuer),
+            Self::Kind => kind::check(typ, claims.0, rules),
+            Self::Lifetime => claims.lifetime()?.check(now, rules.clock_skew),
+            Self::Subject => claims.check_subject(),
+            Self::Audience => claims.check_audiences(&rules.audiences),
+            Self::Binding => claims.check_unconstrained(),
+            Self::TokenType => match rules.token_type {
+                TokenType::Lenient => Ok(()),
+                TokenType::AtJwt => claims.check_rfc9068(),
+            },
+            Self::Profile => match rules.profile {
+                Profile::Generic => Ok(()),
+                Profile::Authfort => claims.check_authfort(),
+            },
+            Self::Required => match claims.first_missing(rules) {
+                Some(_path) => Err(DenyReason::ClaimMissing),
+                None => Ok(()),
+            },
+        }
     }
-    if rules
-        .required_claims
-        .iter()
-        .any(|path| path.find(claims.0).is_none())
-    {
-        return Err(DenyReason::ClaimMissing);
-    }
-    Ok(lifetime)
 }
 
 /// The claims of a token that nobody has verified.
@@ -61,7 +100,7 @@ impl<'c> Unbelieved<'c> {
     /// `exp` must be there: a token without an end would outlive every mistake.
     ///
     /// Fractions of a second are rounded so that the life becomes shorter.
-    fn lifetime(self) -> Result<Lifetime, DenyReason> {
+    pub(super) fn lifetime(self) -> Result<Lifetime, DenyReason> {
         let optional = |name| {
             self.0
                 .get(name)
@@ -161,6 +200,12 @@ impl<'c> Unbelieved<'c> {
         } else {
             Err(DenyReason::ClaimInvalid)
         }
+    }
+
+    /// The first of the configured claims that is not there.
+    pub(super) fn first_missing(self, rules: &TokenRules) -> Option<&ClaimPath> {
+        let mut required = rules.required_claims.iter();
+        required.find(|path| path.find(self.0).is_none())
     }
 
     pub(super) fn required(self, name: &str) -> Result<&'c Value, DenyReason> {

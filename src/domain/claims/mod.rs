@@ -7,6 +7,7 @@
 mod answer;
 mod check;
 mod event;
+mod explain;
 mod kind;
 mod lifetime;
 mod path;
@@ -26,6 +27,7 @@ pub(super) use answer::check as check_answer;
 pub(super) use check::{check, numeric_date};
 pub(super) use event::check as check_event;
 pub use event::{EventKind, EventRules};
+pub(super) use explain::explain;
 pub use lifetime::{Lifetime, UnixTime};
 pub use path::{ClaimPath, ClaimPathError};
 

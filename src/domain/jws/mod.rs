@@ -4,6 +4,8 @@
 //! `max_size`; the claims come before the signature, so only a token that could pass costs a key.
 //! Keys that a token brings along (`jwk`, `jku`, `x5c`, `x5u`) are never looked at.
 
+mod explain;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use super::json;
 use super::keys::{KeySet, VerifyingKey};
 use super::reason::DenyReason;
 use super::revocation::Revocation;
+pub use explain::sight;
 
 /// The longest `kid` that is looked up, in bytes: twice a SHA-512 in hexadecimal, the longest usual form.
 const MAX_KID_SIZE: usize = 256;

@@ -2,6 +2,7 @@
 //!
 //! The first rule that matches decides, in the order written; that nothing matches is a denial.
 
+mod explain;
 mod expression;
 mod host;
 mod index;
@@ -147,10 +148,18 @@ impl Rule {
     /// Whether a request matches, asked of this rule alone; [`RuleSet::find`] asks all rules at once.
     #[must_use]
     pub fn matches(&self, request: &RequestContext<'_>) -> bool {
-        let method = request.method.as_str();
-        (self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(&request.host)))
-            && (self.methods.is_empty() || self.methods.iter().any(|known| **known == *method))
+        self.matches_host(request)
+            && self.matches_method(request)
             && self.path.matches(&request.path)
+    }
+
+    fn matches_host(&self, request: &RequestContext<'_>) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(&request.host))
+    }
+
+    fn matches_method(&self, request: &RequestContext<'_>) -> bool {
+        let method = request.method.as_str();
+        self.methods.is_empty() || self.methods.iter().any(|known| **known == *method)
     }
 }
 

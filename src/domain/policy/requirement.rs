@@ -72,29 +72,75 @@ impl Requirement {
         principal: &Principal,
         request: &RequestContext<'_>,
     ) -> Result<(), Denial> {
-        let has_role = |role: &str| principal.roles().any(|held| held == role);
-        if !self.roles.is_empty() && !self.roles.iter().any(|role| has_role(role)) {
-            return Err(DenyReason::RolesMissing.into());
-        }
-        let has_scope = |scope: &str| principal.scopes().any(|held| held == scope);
-        if !self.scopes.iter().all(|scope| has_scope(scope)) {
-            return Err(Denial {
-                reason: DenyReason::ScopesMissing,
-                scope: self.scope.clone(),
-            });
-        }
-        let is_as_required = |(path, required): &(ClaimPath, Value)| {
-            let claim = principal.claims().get(path);
-            claim.is_some_and(|claim| satisfies(claim, required))
-        };
-        if !self.claims.iter().all(is_as_required) {
-            return Err(DenyReason::ClaimsMismatch.into());
-        }
-        if let Some(when) = &self.when {
-            when.check(principal, request)?;
+        for part in Part::ALL {
+            part.check(self, principal, request)?;
         }
         Ok(())
     }
+
+    /// The claims that are required, with their values.
+    pub(super) fn claims(&self) -> &[(ClaimPath, Value)] {
+        &self.claims
+    }
+}
+
+/// A part of a requirement; [`Requirement::check`] asks for all of them, and an explanation shows each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Roles,
+    Scopes,
+    Claims,
+    When,
+}
+
+impl Part {
+    /// Every part, in the order in which they are asked for.
+    pub(super) const ALL: [Self; 4] = [Self::Roles, Self::Scopes, Self::Claims, Self::When];
+
+    /// Whether this part holds.
+    pub(super) fn check(
+        self,
+        requirement: &Requirement,
+        principal: &Principal,
+        request: &RequestContext<'_>,
+    ) -> Result<(), Denial> {
+        match self {
+            Self::Roles => {
+                let has_role = |role: &str| principal.roles().any(|held| held == role);
+                let roles = &requirement.roles;
+                if !roles.is_empty() && !roles.iter().any(|role| has_role(role)) {
+                    return Err(DenyReason::RolesMissing.into());
+                }
+            }
+            Self::Scopes => {
+                let has_scope = |scope: &str| principal.scopes().any(|held| held == scope);
+                if !requirement.scopes.iter().all(|scope| has_scope(scope)) {
+                    return Err(Denial {
+                        reason: DenyReason::ScopesMissing,
+                        scope: requirement.scope.clone(),
+                    });
+                }
+            }
+            Self::Claims => {
+                let mut claims = requirement.claims.iter();
+                if !claims.all(|(path, value)| has_claim(principal, path, value)) {
+                    return Err(DenyReason::ClaimsMismatch.into());
+                }
+            }
+            Self::When => {
+                if let Some(when) = &requirement.when {
+                    when.check(principal, request)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a principal's claim is as required.
+pub(super) fn has_claim(principal: &Principal, path: &ClaimPath, required: &Value) -> bool {
+    let claim = principal.claims().get(path);
+    claim.is_some_and(|claim| satisfies(claim, required))
 }
 
 /// Whether a claim equals the required value or, as an array, contains it.

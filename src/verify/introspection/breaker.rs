@@ -47,6 +47,18 @@ pub enum Circuit {
     Probing,
 }
 
+impl Circuit {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::Probing => "probing",
+        }
+    }
+}
+
 impl Breaker {
     /// Five failures in a row are no accident, and few enough not to hold many requests up.
     const THRESHOLD: u32 = 5;

@@ -181,6 +181,12 @@ impl Introspector {
         self.0.mode
     }
 
+    /// How many seconds ago the issuer was asked about a token, as far as that is remembered.
+    pub(super) fn answered_ago(&self, digest: TokenDigest) -> Option<u64> {
+        let known = self.0.memory.get(&digest)?;
+        Some(known.age().as_secs())
+    }
+
     /// The principal as its issuer knows it now; the digest is the token's.
     ///
     /// # Errors

@@ -152,9 +152,8 @@ fn an_answer_is_kept_and_stays_the_same() {
             let identity = headers.render(principal.as_deref(), &request).unwrap();
             let values = Arc::clone(&identity.headers);
             let verdict = Verdict {
-                decision: Decision::Allow(Grant::for_test(principal.clone(), identity)),
                 rule,
-                issuer: None,
+                ..Decision::Allow(Grant::for_test(principal.clone(), identity)).into()
             };
             let written = answer::write(&verdict.decision, rule, Some(&request), "id", &answers);
             let kept = kept::write(&verdict, Some(&request), "id", &answers);
@@ -182,9 +181,8 @@ fn an_answer_about_the_request_is_not_kept() {
     };
     let values = Arc::clone(&grant.identity().headers);
     let verdict = Verdict {
-        decision,
         rule: Some(RuleId(1)),
-        issuer: None,
+        ..decision.into()
     };
     let answer = kept::write(&verdict, None, "id", &answers(OnUnavailable::Deny, true));
     assert_eq!((answer.rest, values.answer()), (None, None));
