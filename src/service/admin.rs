@@ -21,6 +21,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Routes;
+use super::decisions;
 use super::live::{ConfigStatus, Live};
 use super::revoke::{MayRevoke, RevocationPages};
 use super::tls::{Tls, TlsStatus};
@@ -92,6 +93,7 @@ pub(super) fn routes(state: AdminState, revoking: Option<RevocationPages>) -> Ro
 }
 
 fn router(state: AdminState, revoking: Option<RevocationPages>) -> Router {
+    let decisions = decisions::router(Arc::clone(&state.live));
     Router::new()
         .route("/", get(|| async { Html(INDEX) }))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -100,6 +102,7 @@ fn router(state: AdminState, revoking: Option<RevocationPages>) -> Router {
         .route("/status", get(status))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .with_state(Arc::new(state))
+        .merge(decisions)
         .merge(revoking.map_or_else(Router::new, RevocationPages::router))
         .layer(map_response(secured))
 }

@@ -16,6 +16,7 @@ use super::check::{CheckVerdict, check};
 use super::config::ConfigErrors;
 use super::dev::{self, DevError};
 use super::drain::Shutdown;
+use super::explain::{ExplainArguments, ExplainError, explain};
 use super::output::{self, OutputError};
 use super::reload::{Loaded, Reloads};
 use super::serve::{RunError, StartError, build};
@@ -63,6 +64,8 @@ enum Command {
     Check(ConfigFile),
     /// Writes the gateway's configuration that fits a configuration file of Gatefort.
     Gen(GenArguments),
+    /// Says how a request is decided, step by step: exit code 0 if it is allowed, 1 if denied, 2 if that cannot be said.
+    Explain(Box<ExplainArguments>),
 }
 
 #[derive(Debug, Args)]
@@ -105,6 +108,7 @@ enum Failure {
     Dev(#[from] DevError),
     #[error("{0}")]
     Gen(#[from] GenError),
+    Explain(#[from] ExplainError),
     #[error("{0}")]
     Log(#[from] LogThreadError),
     #[error("cannot start: {0}")]
@@ -138,6 +142,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Gen(arguments) => snippets::run(&arguments)
             .map(|()| Exit::Yes)
             .map_err(Into::into),
+        Command::Explain(arguments) => explain_request(*arguments),
     };
     outcome.unwrap_or_else(|failure| failure.tell())
 }
@@ -184,6 +189,15 @@ fn report(file: &Path) -> Result<Exit, Failure> {
     })
 }
 
+fn explain_request(arguments: ExplainArguments) -> Result<Exit, Failure> {
+    let explanation = runtime()?.block_on(explain(arguments))?;
+    Ok(match &*explanation.verdict {
+        "allow" => Exit::Yes,
+        "deny" => Exit::No,
+        _ => Exit::Unknown,
+    })
+}
+
 fn start_log(settings: LogSettings) -> Result<LogQueue, LogThreadError> {
     let log = LogQueue::start(settings.format, io::stderr())?;
     install(log.clone(), settings.level);
@@ -217,6 +231,7 @@ impl Failure {
             | Self::Start(_)
             | Self::Dev(_)
             | Self::Gen(_)
+            | Self::Explain(_)
             | Self::Log(_)
             | Self::System(_)
             | Self::Output(_) => Exit::Unknown,

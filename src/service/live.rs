@@ -239,16 +239,17 @@ fn door_state(
     verifier: impl FnOnce(Vec<IssuerSettings>, usize) -> Result<Verifier, StartError>,
 ) -> Result<DoorState, StartError> {
     let verifier = verifier(config.issuers, config.max_token_size)?;
+    let authorizer = Arc::new(Authorizer {
+        rules: config.rules,
+        token_sources: config.token_sources,
+        identity: config.identity,
+        verifier: Arc::new(verifier.with_cache(config.cache_bytes)),
+        deadline: config.deadline,
+        clock,
+    });
     Ok(DoorState {
-        authorizer: Arc::new(Authorizer {
-            rules: config.rules,
-            token_sources: config.token_sources,
-            identity: config.identity,
-            verifier: Arc::new(verifier.with_cache(config.cache_bytes)),
-            deadline: config.deadline,
-            clock,
-        }),
-        telemetry: Arc::new(telemetry),
+        telemetry: Arc::new(telemetry.explaining(&authorizer, config.decisions_kept)),
+        authorizer,
         answers: Arc::new(config.answers),
     })
 }

@@ -3,12 +3,15 @@
 //! Nothing here decides about a request; it makes what decides, and keeps it running.
 
 mod admin;
+mod asked;
 pub mod check;
 mod cli;
 pub mod config;
 mod connection;
+mod decisions;
 mod dev;
 mod drain;
+mod explain;
 mod fixed;
 mod listen;
 mod live;
@@ -23,6 +26,7 @@ mod systemd;
 mod tls;
 mod unix_socket;
 mod watched;
+mod why;
 
 pub use cli::{Exit, run};
 pub use connection::{ConnectionLimits, Protocol};

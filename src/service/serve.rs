@@ -320,6 +320,10 @@ impl Bound {
             self.draining.clone(),
         );
         parts.spawn("readiness watch", watch);
+        let (live, draining) = (Arc::clone(&self.live), self.draining.clone());
+        parts.spawn("recent decisions", async move {
+            draining.run_until_cancelled(refill_recent(live)).await;
+        });
         let outcome = tokio::select! {
             () = shutdown.drain.cancelled() => Ok(()),
             () = shutdown.now.cancelled() => Ok(()),
@@ -374,6 +378,14 @@ async fn bind(
         }
     }
     Ok(bound)
+}
+
+/// Lets the next second's decisions be kept.
+async fn refill_recent(live: Arc<Live>) {
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        live.telemetry().refill_recent();
+    }
 }
 
 /// Tells gRPC health, and the log, whether the keys are there.

@@ -10,6 +10,7 @@ mod latency;
 mod line;
 pub mod process;
 mod queue;
+mod recent;
 mod reloads;
 mod scrape;
 pub mod settings;
@@ -20,8 +21,9 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use crate::authorizer::{Decision, Verdict};
+use crate::authorizer::{Authorizer, Decision, Verdict};
 use crate::domain::claims::Principal;
+use crate::domain::explanation::shown;
 use crate::domain::request::RequestContext;
 pub use applog::{install, log_panics};
 pub use decisions::DecisionCounts;
@@ -30,6 +32,8 @@ use latency::Latencies;
 use line::Line;
 pub use line::timestamp;
 pub use queue::{LogQueue, LogThreadError};
+use recent::Recent;
+pub use recent::{DEFAULT_KEEP, Recorded, RecordedRequest, Wanted};
 pub use reloads::ReloadCounts;
 pub use scrape::ListenerMetrics;
 use scrape::Scrape;
@@ -59,7 +63,16 @@ pub struct Telemetry {
     table: DecisionTable,
     latencies: Latencies,
     scrape: Arc<Scrape>,
+    recent: Arc<Recent>,
+    explains: Option<Explains>,
     started: Instant,
+}
+
+/// What explains the decisions that are kept.
+#[derive(Debug)]
+struct Explains {
+    authorizer: Arc<Authorizer>,
+    keep: usize,
 }
 
 impl Door {
@@ -102,6 +115,8 @@ impl Telemetry {
             decisions,
             table,
             latencies,
+            recent: Arc::default(),
+            explains: None,
             started: Instant::now(),
         }
     }
@@ -118,7 +133,19 @@ impl Telemetry {
             table: self.table.of_configuration(rules),
             latencies: self.latencies.clone(),
             scrape: Arc::clone(&self.scrape),
+            recent: Arc::clone(&self.recent),
+            explains: None,
             started: self.started,
+        }
+    }
+
+    /// The same, keeping at most so many recent refusals, and as many allows, each explained by what decided.
+    #[must_use]
+    pub fn explaining(self, authorizer: &Arc<Authorizer>, keep: usize) -> Self {
+        let authorizer = Arc::clone(authorizer);
+        Self {
+            explains: (keep > 0).then_some(Explains { authorizer, keep }),
+            ..self
         }
     }
 
@@ -150,6 +177,54 @@ impl Telemetry {
             self.log
                 .send(self.decision(line, door, request, request_id, verdict, took));
         }
+        if let Some(explains) = &self.explains
+            && self.recent.takes(outcome == Outcome::Allow)
+        {
+            // The verdict stands; a defect in telling about it must not become an answer.
+            let _untold = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                self.keep(explains, door, request, request_id, verdict, took);
+            }));
+        }
+    }
+
+    /// Lets more decisions be kept: to be called every second.
+    pub fn refill_recent(&self) {
+        self.recent.refill();
+    }
+
+    /// The recent decisions that are wanted, newest first.
+    #[must_use]
+    pub fn recent(&self, wanted: &Wanted, limit: usize) -> Vec<Arc<Recorded>> {
+        self.recent.find(wanted, limit)
+    }
+
+    #[cold]
+    fn keep(
+        &self,
+        explains: &Explains,
+        door: Door,
+        request: Option<&RequestContext<'_>>,
+        request_id: Option<&str>,
+        verdict: &Verdict,
+        took: Duration,
+    ) {
+        let authorizer = &explains.authorizer;
+        let recorded = Recorded {
+            number: 0,
+            time: timestamp(),
+            door: door.name().into(),
+            request_id: request_id.map(shown),
+            request: request.map(|request| RecordedRequest {
+                method: shown(request.method.as_str()),
+                host: shown(request.host.as_str()),
+                path: shown(request.path.as_str()),
+                client: request.client.map(|client| client.to_string()),
+            }),
+            subject: verdict.principal().and_then(subject_digest),
+            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            explanation: authorizer.account_for(request, verdict, recent::READER),
+        };
+        self.recent.keep(recorded, explains.keep);
     }
 
     /// How many requests were allowed, denied, or left without a verdict, since start.

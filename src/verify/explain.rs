@@ -109,28 +109,30 @@ impl Verifier {
 }
 
 impl Judged<'_> {
-    /// Whether this is why the request was refused.
-    fn is_denied_for(&self, reasons: &[DenyReason]) -> bool {
-        matches!(self.refusal, Some(Refusal::Deny(denial)) if reasons.contains(&denial.reason))
-    }
-
-    fn is_unavailable_for(&self, reasons: &[OutageReason]) -> bool {
-        matches!(self.refusal, Some(Refusal::Unavailable(outage)) if reasons.contains(&outage.reason))
-    }
-
-    /// The step, refused by the request's refusal if that is one of these.
-    fn step(
-        &self,
-        name: &'static str,
-        text: String,
-        denials: &[DenyReason],
-        outages: &[OutageReason],
-    ) -> Step {
+    /// Whether the request was refused for one of these.
+    fn is_for(&self, denials: &[DenyReason], outages: &[OutageReason]) -> bool {
         match self.refusal {
-            Some(refusal) if self.is_denied_for(denials) || self.is_unavailable_for(outages) => {
-                Step::refused(name, refusal, text)
-            }
-            Some(_) | None => Step::passed(name, text),
+            Some(Refusal::Deny(denial)) => denials.contains(&denial.reason),
+            Some(Refusal::Unavailable(outage)) => outages.contains(&outage.reason),
+            None => false,
+        }
+    }
+
+    /// Whether the issuer's word, or its lack, is why the request was refused.
+    fn is_about_introspection(&self) -> bool {
+        let code = match self.refusal {
+            Some(Refusal::Deny(denial)) => denial.reason.code(),
+            Some(Refusal::Unavailable(outage)) => outage.reason.code(),
+            None => return false,
+        };
+        code.starts_with("introspection_") || code == DenyReason::TokenInactive.code()
+    }
+
+    /// The step, which is the one that refused the request or not.
+    fn step(&self, name: &'static str, text: String, refuses: bool) -> Step {
+        match self.refusal.filter(|_| refuses) {
+            Some(refusal) => Step::refused(name, refusal, text),
+            None => Step::passed(name, text),
         }
     }
 
@@ -150,13 +152,11 @@ impl Judged<'_> {
             status.state.name(),
             trouble.unwrap_or_default()
         );
-        let step = self.step(
-            "key",
-            text,
+        let refuses = self.is_for(
             &[DenyReason::KidUnknown, DenyReason::KeyUnsuitable],
             &[OutageReason::KeysUnavailable, OutageReason::KidUndetermined],
         );
-        let step = step.seen(hint);
+        let step = self.step("key", text, refuses).seen(hint);
         if step.is_good() {
             step
         } else {
@@ -166,25 +166,25 @@ impl Judged<'_> {
     }
 
     fn signature(&self, is_remembered: bool) -> Step {
-        let reasons = [DenyReason::SignatureInvalid];
-        let text = if self.is_denied_for(&reasons) {
+        let refuses = self.is_for(&[DenyReason::SignatureInvalid], &[]);
+        let text = if refuses {
             "the key did not make it: another key of this id, or a token that was changed"
         } else if is_remembered {
             "verified, now or at an earlier request with this token"
         } else {
             "verified"
         };
-        self.step("signature", text.to_owned(), &reasons, &[])
+        self.step("signature", text.to_owned(), refuses)
     }
 
     fn revocation(&self) -> Step {
-        let reasons = [DenyReason::TokenRevoked];
-        let text = if self.is_denied_for(&reasons) {
+        let refuses = self.is_for(&[DenyReason::TokenRevoked], &[]);
+        let text = if refuses {
             "the token, its subject, session or key was revoked"
         } else {
             "not revoked"
         };
-        self.step("revocation", text.to_owned(), &reasons, &[])
+        self.step("revocation", text.to_owned(), refuses)
     }
 
     /// `is_asked` by the issuer's own settings or because the token is opaque.
@@ -194,18 +194,6 @@ impl Judged<'_> {
         is_asked: bool,
         answered: Option<u64>,
     ) -> Step {
-        const DENIALS: &[DenyReason] = &[
-            DenyReason::TokenInactive,
-            DenyReason::IntrospectionMismatch,
-            DenyReason::IntrospectionMissing,
-        ];
-        const OUTAGES: &[OutageReason] = &[
-            OutageReason::IntrospectionTimeout,
-            OutageReason::IntrospectionRefused,
-            OutageReason::IntrospectionFailed,
-            OutageReason::IntrospectionCircuitOpen,
-            OutageReason::IntrospectionBusy,
-        ];
         if !is_asked && self.liveness.demand == Demand::ByIssuer {
             return Step::skipped(
                 "introspection",
@@ -214,7 +202,7 @@ impl Judged<'_> {
         }
         let Some(introspector) = introspector else {
             let text = "the issuer has no `introspection` configured".to_owned();
-            return self.step("introspection", text, DENIALS, OUTAGES);
+            return self.step("introspection", text, self.is_about_introspection());
         };
         let status = introspector.status();
         let answer = answered.map_or_else(
@@ -230,6 +218,6 @@ impl Judged<'_> {
             status.circuit.name(),
             trouble.unwrap_or_default()
         );
-        self.step("introspection", text, DENIALS, OUTAGES)
+        self.step("introspection", text, self.is_about_introspection())
     }
 }

@@ -34,14 +34,14 @@ const NOBODY_LISTENS: &str = "http://127.0.0.1:1";
 const IDENTITY: [&str; 3] = ["x-auth-user", "x-auth-email", "x-auth-roles"];
 
 /// The tokens, and the configuration with its key files.
-struct Fixture {
-    tokens: BTreeMap<&'static str, String>,
-    configuration: String,
+pub(super) struct Fixture {
+    pub(super) tokens: BTreeMap<&'static str, String>,
+    pub(super) configuration: String,
     _folder: TempDir,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tokens = minted::mint(folder.path());
         let configuration = include_str!("../support/cases.yaml")
@@ -227,6 +227,17 @@ async fn explained(
         let wanted = (word != "allow").then_some(reason);
         assert_eq!(last.refusal(), wanted, "{name}: {explanation}");
     }
+    let kept = authorizer.account_for(request, verdict, Reader::Onlooker);
+    let kept = format!("{kept}{}", serde_json::to_string(&kept).unwrap());
+    for canary in ["ann@", "bob@", "u-1", "u-2", "reader", "editor", "eyJ"] {
+        // What the request's own path says is no claim.
+        let is_asked = case.target.contains(canary);
+        assert!(
+            is_asked || !kept.contains(canary),
+            "{}: {canary}: {kept}",
+            case.name
+        );
+    }
 }
 
 fn context<'c>(
@@ -395,6 +406,10 @@ fn every_row_over_every_http_door() {
     let status = raw::exchange(at(server.admin), &raw::get("/status", &[])).unwrap();
     everything_answered.push_str(&String::from_utf8_lossy(&metrics.body));
     everything_answered.push_str(&String::from_utf8_lossy(&status.body));
+    let decisions = raw::get("/decisions?limit=1000", &[]);
+    let decisions = raw::exchange(at(server.admin), &decisions).unwrap();
+    assert!(decisions.body.len() > 10_000, "decisions are kept");
+    everything_answered.push_str(&String::from_utf8_lossy(&decisions.body));
     everything_answered.push_str(&server.stop());
     no_token_in(&fixture, &everything_answered);
     report(&answers);

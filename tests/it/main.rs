@@ -9,6 +9,8 @@ mod authorizer;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod introspection;
 #[cfg(test)]
 mod keys;

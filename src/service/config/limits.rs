@@ -74,6 +74,10 @@ pub(super) const CACHE_BYTES: Bounds<usize> = Bounds::of_number(
     "0 remembers nothing, and 2 GiB hold the tokens of half a million people at once",
 );
 
+/// How many recent refusals, and how many allows, are kept.
+pub(super) const DECISIONS: Bounds<usize> =
+    Bounds::of_number(0, 100_000, "0 keeps none, and 4 MiB hold no more");
+
 /// Past a minute every gateway has given up.
 pub(super) const DEADLINE: Bounds<Duration> = Bounds::of_time(
     Duration::from_millis(10),

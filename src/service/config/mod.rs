@@ -39,6 +39,7 @@ use crate::domain::credential::TokenSource;
 use crate::domain::identity::IdentityHeaders;
 use crate::domain::policy::RuleSet;
 use crate::gateway::{AnswerSettings, OnUnavailable};
+use crate::telemetry::DEFAULT_KEEP;
 use crate::telemetry::settings::LogSettings;
 use crate::verify::DEFAULT_CACHE_BYTES;
 use crate::verify::settings::IssuerSettings;
@@ -76,6 +77,8 @@ pub struct Config {
     pub max_token_size: usize,
     /// How much memory verified tokens may take, in bytes.
     pub cache_bytes: usize,
+    /// How many recent refusals, and how many allows, are kept for the admin pages.
+    pub decisions_kept: usize,
     /// The headers that tell the upstream who is asking.
     pub identity: IdentityHeaders,
     /// Whose tokens are believed, and where their keys come from.
@@ -256,6 +259,10 @@ impl Config {
             .cache
             .into_given()
             .map_or(Setting::Absent, |cache| cache.max_bytes);
+        let keep = raw
+            .decisions
+            .into_given()
+            .map_or(Setting::Absent, |decisions| decisions.keep);
         let answers = AnswerSettings {
             realm: realm(&raw.realm, notes),
             // Closed: whoever wants an outage to let requests through must say so.
@@ -274,6 +281,7 @@ impl Config {
             token_sources: tokens.sources,
             max_token_size: tokens.max_size,
             cache_bytes: limits::CACHE_BYTES.check(&max_bytes, DEFAULT_CACHE_BYTES, notes),
+            decisions_kept: limits::DECISIONS.check(&keep, DEFAULT_KEEP, notes),
             identity,
             issuers,
             revocation,
@@ -307,6 +315,7 @@ impl std::fmt::Debug for Config {
             .field("token_sources", &self.token_sources)
             .field("max_token_size", &self.max_token_size)
             .field("cache_bytes", &self.cache_bytes)
+            .field("decisions_kept", &self.decisions_kept)
             .field("identity", &self.identity)
             .field("issuers", &issuers)
             .field("revocation", &self.revocation)

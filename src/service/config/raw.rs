@@ -62,6 +62,8 @@ mapping! {
         limits: RawLimits = RawLimits::read,
         /// What is remembered of verified tokens.
         cache: RawCache = RawCache::read,
+        /// What is kept of recent decisions, for `/decisions` and the console.
+        decisions: RawDecisions = RawDecisions::read,
         /// What is logged.
         log: RawLog = RawLog::read,
     }
@@ -355,6 +357,15 @@ mapping! {
     RawCache ("a mapping such as {max_bytes: 64MiB}") {
         /// How much memory they may take; `0` remembers none. Default `64MiB`: ten to twenty thousand live tokens.
         max_bytes: At<usize> = size,
+    }
+}
+
+mapping! {
+    /// `decisions`: the recent ones, on the admin listener.
+    RawDecisions ("a mapping such as {keep: 1000}") {
+        /// How many refusals, and how many allows, are kept with their explanation, in at most 4 MiB each; `0` keeps none.
+        /// Default `1000`: of a busy minute what people look at, and at most 100 refusals and 10 allows of any second.
+        keep: At<usize> = count,
     }
 }
 

@@ -95,7 +95,8 @@ const fn of_exchange(error: &FetchError) -> OutageReason {
         | FetchError::Connect
         | FetchError::Tls
         | FetchError::ConnectionLost
-        | FetchError::PlainHttp => OutageReason::IntrospectionUnreachable,
+        | FetchError::PlainHttp
+        | FetchError::Offline => OutageReason::IntrospectionUnreachable,
         FetchError::Protocol | FetchError::TooLarge => OutageReason::IntrospectionUnreadable,
         // What is named last belongs to key sets; nothing here makes one.
         FetchError::Status { .. }

@@ -33,6 +33,7 @@ fn a_file_that_says_the_least_has_every_default() {
     assert_eq!(config.shutdown_delay, Duration::ZERO);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.cache_bytes, 64 << 20);
+    assert_eq!(config.decisions_kept, 1000);
     assert_eq!(config.log, LogSettings::default());
     assert_eq!(config.answers.realm, "gatefort");
     assert_eq!(config.answers.on_unavailable, OnUnavailable::Deny);
@@ -80,6 +81,7 @@ fn a_file_that_says_everything_means_it() {
     );
     assert_eq!(config.max_token_size, 8 * 1024);
     assert_eq!(config.cache_bytes, 8 << 20);
+    assert_eq!(config.decisions_kept, 50);
     assert_eq!(config.deadline, Duration::from_secs(3));
     assert_eq!(config.drain_timeout, Duration::from_secs(20));
     assert_eq!(config.shutdown_delay, Duration::from_secs(5));

@@ -1,0 +1,390 @@
+//! `gatefort explain`: how a request is decided, from a configuration alone or by a running instance.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::asked::{Asked, CurlError, field};
+use super::config::{Config, ConfigErrors};
+use super::decisions::{Decisions, Explained};
+use super::why::Advice;
+use crate::authorizer::Authorizer;
+use crate::domain::claims::UnixTime;
+use crate::domain::explanation::{Explanation, Paint};
+use crate::verify::clock::{Clock, SystemClock};
+use crate::verify::settings::{IssuerSettings, KeySource, PlainHttp};
+use crate::verify::{StartError, Verifier};
+
+/// `gatefort explain`.
+#[derive(Args)]
+pub(super) struct ExplainArguments {
+    /// The configuration file; not needed with `--admin`.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "GATEFORT_CONFIG",
+        required_unless_present = "admin"
+    )]
+    config: Option<PathBuf>,
+    /// A bare token. Others on this machine can see it while the command runs: better `--token-file`.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<SecretString>,
+    /// A file with a bare token; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The method.
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    method: String,
+    /// The host that the client asks for.
+    #[arg(long, value_name = "HOST", default_value = "localhost")]
+    host: String,
+    /// The path, with its query if there is one.
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    path: String,
+    /// A header, as `Name: value`; as often as needed.
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<SecretString>,
+    /// A whole request as a curl line, as browsers copy it.
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["method", "host", "path", "headers"])]
+    curl: Option<SecretString>,
+    /// A JWK Set in place of what would be fetched; `ISSUER=FILE` for one issuer of several.
+    #[arg(long, value_name = "[ISSUER=]FILE", conflicts_with = "admin")]
+    jwks: Vec<String>,
+    /// The time to decide at: RFC 3339 in UTC, or seconds since 1970; now by default.
+    #[arg(long, value_name = "TIME", conflicts_with = "admin", value_parser = time)]
+    now: Option<UnixTime>,
+    /// Asks the issuers for their keys, and about the token where the configuration says so.
+    #[arg(long, conflicts_with = "admin")]
+    online: bool,
+    /// Asks the running instance with this admin address, such as `http://127.0.0.1:9193`.
+    #[arg(long, value_name = "URL")]
+    admin: Option<Url>,
+    /// With `--admin`: explains a decision that was made, by the id in its log line and problem document.
+    #[arg(long, value_name = "ID", requires = "admin", conflicts_with_all = ["token", "token_file", "curl", "headers"])]
+    request_id: Option<String>,
+    /// Writes JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why nothing can be explained.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExplainError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    /// An issuer's settings cannot be used.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// The curl line, or a header, is not understood.
+    #[error("{0}")]
+    Asked(#[from] CurlError),
+    /// A file cannot be read.
+    #[error("cannot read {file}: {source}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// `--jwks` names an issuer that is not configured, or none that needs it.
+    #[error("--jwks {0}: no such issuer is configured with keys that would be fetched")]
+    NoSuchIssuer(String),
+    /// The running instance cannot be asked.
+    #[error("cannot ask {0}")]
+    Admin(reqwest::Error),
+    /// The running instance answered with an error.
+    #[error("the instance answered with status {0}")]
+    Status(u16),
+    /// The running instance knows no such decision.
+    #[error(
+        "no decision with this request id is kept (they are kept for a while, and not without bound; see `decisions.keep`)"
+    )]
+    NotKept,
+    /// The answer cannot be written.
+    #[error("cannot write the answer: {0}")]
+    Output(#[source] io::Error),
+}
+
+/// How long issuers may take to answer, with `--online`.
+const ONLINE: Duration = Duration::from_secs(10);
+
+/// How long a running instance may take to answer.
+const ADMIN: Duration = Duration::from_secs(10);
+
+/// The longest file with a token or keys.
+const MAX_FILE: u64 = 4 << 20;
+
+/// Explains, and writes it to standard output; the verdict is the explanation's.
+pub(super) async fn explain(arguments: ExplainArguments) -> Result<Explanation, ExplainError> {
+    let json = arguments.json;
+    let offline = arguments.admin.is_none() && !arguments.online;
+    let explanation = match arguments.admin.clone() {
+        Some(admin) => ask(&admin, arguments).await?,
+        None => decide(arguments).await?,
+    };
+    let mut out = io::stdout().lock();
+    let written = if json {
+        serde_json::to_writer_pretty(&mut out, &explanation)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        let is_painted =
+            out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        let paint = if is_painted {
+            Paint::Ansi
+        } else {
+            Paint::Plain
+        };
+        write(&mut out, &explanation, paint, offline)
+    };
+    match written {
+        Ok(()) => Ok(explanation),
+        // Nobody reads the words; the exit code still answers.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(explanation),
+        Err(error) => Err(ExplainError::Output(error)),
+    }
+}
+
+fn write(
+    out: &mut impl Write,
+    explanation: &Explanation,
+    paint: Paint,
+    offline: bool,
+) -> io::Result<()> {
+    out.write_all(explanation.to_text(paint).as_bytes())?;
+    if let Some(advice) = Advice::about(&explanation.reason) {
+        let Advice {
+            means, cause, fix, ..
+        } = advice;
+        writeln!(out, "\nMeans: {means}\nUsual cause: {cause}\nFix: {fix}")?;
+    }
+    if offline && explanation.verdict == "unavailable" {
+        writeln!(
+            out,
+            "\nNo issuer was asked. Give its keys by --jwks FILE, or let it be asked by --online."
+        )?;
+    }
+    Ok(())
+}
+
+/// By a configuration, in this process.
+async fn decide(arguments: ExplainArguments) -> Result<Explanation, ExplainError> {
+    let config = Config::load(
+        arguments
+            .config
+            .as_deref()
+            .unwrap_or_else(|| Path::new("gatefort.yaml")),
+    )?;
+    let mut issuers = config.issuers;
+    for jwks in &arguments.jwks {
+        replace_keys(&mut issuers, jwks)?;
+    }
+    if !arguments.online {
+        for issuer in &mut issuers {
+            issuer.http.plain_http = PlainHttp::Offline;
+        }
+    }
+    let clock: Arc<dyn Clock> = match arguments.now {
+        Some(now) => Arc::new(StoppedClock(now)),
+        None => Arc::new(SystemClock),
+    };
+    let stop = CancellationToken::new();
+    let verifier = Verifier::start(issuers, config.max_token_size, Arc::clone(&clock), &stop)?;
+    let _in_time = timeout(ONLINE, verifier.settled()).await;
+    let authorizer = Authorizer {
+        rules: config.rules,
+        token_sources: config.token_sources,
+        identity: config.identity,
+        verifier: Arc::new(verifier),
+        deadline: config.deadline,
+        clock,
+    };
+    let explanation = arguments.asked()?.explain(&authorizer).await;
+    stop.cancel();
+    Ok(explanation)
+}
+
+/// By a running instance.
+async fn ask(admin: &Url, arguments: ExplainArguments) -> Result<Explanation, ExplainError> {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(ADMIN)
+        .build()
+        .map_err(ExplainError::Admin)?;
+    let mut url = admin.clone();
+    let is_recorded = arguments.request_id.is_some();
+    let request = if let Some(id) = &arguments.request_id {
+        url.set_path("/decisions");
+        url.query_pairs_mut().append_pair("request_id", id);
+        client.get(url)
+    } else {
+        url.set_path("/explain");
+        let asked = serde_json::to_vec(&arguments.asked()?).unwrap_or_default();
+        client
+            .post(url)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(asked)
+    };
+    let answer = request.send().await.map_err(ExplainError::Admin)?;
+    if answer.status() != http::StatusCode::OK {
+        return Err(ExplainError::Status(answer.status().as_u16()));
+    }
+    let body = answer.bytes().await.map_err(ExplainError::Admin)?;
+    let unreadable = |_unlike: serde_json::Error| ExplainError::Status(200);
+    if !is_recorded {
+        let explained: Explained = serde_json::from_slice(&body).map_err(unreadable)?;
+        return Ok(explained.explanation);
+    }
+    let found: Decisions = serde_json::from_slice(&body).map_err(unreadable)?;
+    let newest = found.decisions.into_iter().next();
+    Ok(newest.ok_or(ExplainError::NotKept)?.explanation.clone())
+}
+
+/// Puts the keys of a file in the place of what would be fetched.
+fn replace_keys(issuers: &mut [IssuerSettings], jwks: &str) -> Result<(), ExplainError> {
+    let named = jwks
+        .rsplit_once('=')
+        .filter(|(name, _)| issuers.iter().any(|issuer| *issuer.rules.issuer == **name));
+    let (name, file) = named.map_or((None, jwks), |(name, file)| (Some(name), file));
+    let text = read(Path::new(file))?;
+    let mut replaced = false;
+    for issuer in issuers {
+        let is_fetched = matches!(issuer.keys, KeySource::Discovery(_) | KeySource::Url(_));
+        if is_fetched && name.is_none_or(|name| *issuer.rules.issuer == *name) {
+            issuer.keys = KeySource::Inline(text.expose_secret().to_owned());
+            replaced = true;
+        }
+    }
+    replaced
+        .then_some(())
+        .ok_or_else(|| ExplainError::NoSuchIssuer(jwks.to_owned()))
+}
+
+fn read(file: &Path) -> Result<SecretString, ExplainError> {
+    let mut text = String::new();
+    let outcome = if file == Path::new("-") {
+        io::stdin().take(MAX_FILE).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|open| open.take(MAX_FILE).read_to_string(&mut text))
+    };
+    match outcome {
+        Ok(_length) => Ok(text.into()),
+        Err(source) => Err(ExplainError::File {
+            file: file.display().to_string(),
+            source,
+        }),
+    }
+}
+
+impl ExplainArguments {
+    /// The request that is asked about.
+    fn asked(self) -> Result<Asked, ExplainError> {
+        let token = match (self.token, &self.token_file) {
+            (Some(token), _) => Some(token),
+            (None, Some(file)) => Some(read(file)?),
+            (None, None) => None,
+        };
+        let asked = match &self.curl {
+            Some(line) => Asked::curl(line.expose_secret())?,
+            None => Asked {
+                method: self.method,
+                host: self.host,
+                path: self.path,
+                headers: self
+                    .headers
+                    .iter()
+                    .map(|header| field(header.expose_secret()))
+                    .collect::<Result<_, _>>()?,
+                token: None,
+            },
+        };
+        Ok(Asked {
+            token: token.map(|token| token.expose_secret().to_owned()),
+            ..asked
+        })
+    }
+}
+
+impl std::fmt::Debug for ExplainArguments {
+    /// Not the request: it may carry a token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExplainArguments").finish_non_exhaustive()
+    }
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct StoppedClock(UnixTime);
+
+impl Clock for StoppedClock {
+    fn now(&self) -> UnixTime {
+        self.0
+    }
+}
+
+/// RFC 3339 in UTC without fractions, or seconds since 1970.
+fn time(text: &str) -> Result<UnixTime, String> {
+    text.parse()
+        .map(UnixTime)
+        .ok()
+        .or_else(|| rfc_3339(text))
+        .ok_or_else(|| "a time such as 2026-01-31T12:00:00Z, or seconds since 1970".to_owned())
+}
+
+fn rfc_3339(text: &str) -> Option<UnixTime> {
+    // Only what the calendar writes back as it stands is a date: no 31 February, no second 61.
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    // Days from March 1 of year 0 (Hinnant, "days_from_civil").
+    let shifted = if month <= 2 {
+        year.checked_sub(1)?
+    } else {
+        year
+    };
+    let from_march = (month + 9) % 12;
+    let days = 365 * shifted + shifted / 4 - shifted / 100
+        + shifted / 400
+        + (153 * from_march + 2) / 5
+        + day;
+    let days = days.checked_sub(719_469)?;
+    let time = UnixTime(days * 86_400 + hour * 3600 + minute * 60 + second);
+    (crate::domain::explanation::date(time) == text).then_some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1767225599", Some(1_767_225_599)),
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T12:34:56Z", Some(951_827_696)),
+            ("2025-12-31T23:59:59Z", Some(1_767_225_599)),
+            ("2100-03-01T00:00:00Z", Some(4_107_542_400)),
+            ("2025-02-30T00:00:00Z", None),
+            ("2025-02-28T24:00:00Z", None),
+            ("2025-13-01T00:00:00Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("2025-01-01 00:00:00Z", None),
+            ("2025-01-01T00:00:00+01:00", None),
+            ("now", None),
+            ("", None),
+        ] {
+            assert_eq!(time(text).ok(), expected.map(UnixTime), "{text}");
+        }
+    }
+}
