@@ -108,6 +108,7 @@ enum Failure {
     Dev(#[from] DevError),
     #[error("{0}")]
     Gen(#[from] GenError),
+    #[error("{0}")]
     Explain(#[from] ExplainError),
     #[error("{0}")]
     Log(#[from] LogThreadError),

@@ -14,6 +14,7 @@ use url::Url;
 use super::asked::{Asked, CurlError, field};
 use super::config::{Config, ConfigErrors};
 use super::decisions::{Decisions, Explained};
+use super::output::{self, OutputError};
 use super::why::Advice;
 use crate::authorizer::Authorizer;
 use crate::domain::claims::UnixTime;
@@ -110,8 +111,8 @@ pub(super) enum ExplainError {
     )]
     NotKept,
     /// The answer cannot be written.
-    #[error("cannot write the answer: {0}")]
-    Output(#[source] io::Error),
+    #[error("{0}")]
+    Output(#[from] OutputError),
 }
 
 /// How long issuers may take to answer, with `--online`.
@@ -131,31 +132,24 @@ pub(super) async fn explain(arguments: ExplainArguments) -> Result<Explanation, 
         Some(admin) => ask(&admin, arguments).await?,
         None => decide(arguments).await?,
     };
-    let mut out = io::stdout().lock();
-    let written = if json {
-        serde_json::to_writer_pretty(&mut out, &explanation)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
-        let is_painted =
-            out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-        let paint = if is_painted {
+    output::print(|out| {
+        if json {
+            serde_json::to_writer_pretty(&mut *out, &explanation)?;
+            return writeln!(out);
+        }
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        let paint = if wanted && io::stdout().is_terminal() {
             Paint::Ansi
         } else {
             Paint::Plain
         };
-        write(&mut out, &explanation, paint, offline)
-    };
-    match written {
-        Ok(()) => Ok(explanation),
-        // Nobody reads the words; the exit code still answers.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(explanation),
-        Err(error) => Err(ExplainError::Output(error)),
-    }
+        write(out, &explanation, paint, offline)
+    })?;
+    Ok(explanation)
 }
 
 fn write(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     explanation: &Explanation,
     paint: Paint,
     offline: bool,

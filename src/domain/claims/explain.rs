@@ -212,7 +212,7 @@ mod tests {
 
     const NOW: UnixTime = UnixTime(1_000_000);
 
-    fn last(claims: Value, rules: &TokenRules) -> Step {
+    fn last(claims: &Value, rules: &TokenRules) -> Step {
         explain(Some("JWT"), claims.as_object().unwrap(), rules, NOW)
             .pop()
             .unwrap()
@@ -226,7 +226,7 @@ mod tests {
             ..fixture::rules("i")
         };
         let good = json!({"iss": "i", "exp": 1_000_060, "aud": "orders", "org": {"id": 1}});
-        assert!(last(good.clone(), &rules).is_good());
+        assert!(last(&good, &rules).is_good());
         for (name, value, step, expected, seen) in [
             ("iss", json!("j"), "iss", "i", "j"),
             (
@@ -268,7 +268,7 @@ mod tests {
         ] {
             let mut claims = good.clone();
             claims[name] = value;
-            let found = last(claims, &rules);
+            let found = last(&claims, &rules);
             assert!(!found.is_good(), "{found:?}");
             assert_eq!(found.name, step);
             assert_eq!(found.expected.as_deref(), Some(expected));
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn an_expired_token_says_for_how_long() {
-        let step = last(json!({"iss": "i", "exp": 992_735}), &fixture::rules("i"));
+        let step = last(&json!({"iss": "i", "exp": 992_735}), &fixture::rules("i"));
         assert_eq!(step.text, "ended 2 h 1 min ago");
     }
 
@@ -290,7 +290,7 @@ mod tests {
         };
         let claims =
             json!({"iss": "authfort", "exp": 1_000_060, "iat": 1, "sub": "canary", "ver": 1});
-        let step = last(claims.clone(), &rules);
+        let step = last(&claims, &rules);
         assert_eq!(step.seen.as_deref(), Some("no email, roles"));
         let all = explain(None, claims.as_object().unwrap(), &rules, NOW);
         assert!(!format!("{all:?}").contains("canary"));

@@ -231,7 +231,6 @@ fn conjuncts(source: &str) -> Vec<&str> {
     for (at, byte) in source.bytes().enumerate() {
         match (quote, byte) {
             (Some(open), _) if open == byte => quote = None,
-            (Some(_), _) => {}
             (None, b'"' | b'\'') => quote = Some(byte),
             (None, b'(' | b'[' | b'{') => depth += 1,
             (None, b')' | b']' | b'}') => depth = depth.saturating_sub(1),
@@ -246,7 +245,7 @@ fn conjuncts(source: &str) -> Vec<&str> {
                 );
                 start = at + 1;
             }
-            (None, _) => {}
+            (Some(_) | None, _) => {}
         }
     }
     if parts.is_empty() {
