@@ -3,6 +3,8 @@
 //! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs; the rest needs nothing.
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod authfort;
 #[cfg(test)]
 mod authorizer;
