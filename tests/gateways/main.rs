@@ -27,6 +27,9 @@ mod readme;
 mod revocation;
 
 #[cfg(test)]
+mod replicas;
+
+#[cfg(test)]
 mod table;
 
 #[cfg(test)]
@@ -38,6 +41,7 @@ mod table;
 mod support {
     pub(crate) mod authfort;
     pub(crate) mod cases;
+    pub(crate) mod certificates;
     pub(crate) mod client;
     pub(crate) mod echo;
     pub(crate) mod gateway;

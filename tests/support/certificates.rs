@@ -35,12 +35,12 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for a server at loopback.
+    /// A certificate for a Gatefort at loopback.
     pub(crate) fn server(&self) -> Pair {
         let loopback = "127.0.0.1".parse().expect("an address");
         self.issue(
             "gatefort",
-            vec![SanType::IpAddress(loopback), dns("localhost")],
+            vec![SanType::IpAddress(loopback), dns("gatefort")],
         )
     }
 

@@ -62,7 +62,22 @@ impl Running {
     /// Starts a gateway with its files from `deploy/`, and waits until it answers.
     pub(crate) fn start(kind: Gateway, behind: Behind, edits: &[Edit<'_>]) -> Self {
         Self::start_with(kind, |folder, port| {
-            render(kind, folder, port, behind, edits)
+            render(kind, files(kind).1, folder, port, behind, edits);
+        })
+    }
+
+    /// Starts an Envoy with another file from `deploy/envoy`, and the files that it names.
+    pub(crate) fn start_envoy(name: &str, named: &[(&str, String)], behind: Behind) -> Self {
+        let kind = Gateway::EnvoyGrpc;
+        Self::start_with(kind, |folder, port| {
+            render(kind, &[name], folder, port, behind, &[]);
+            fs::rename(folder.join(name), folder.join(files(kind).1[0])).expect("a file of ours");
+            for (name, text) in named {
+                let path = folder.join(name);
+                let parent = path.parent().expect("a folder of ours");
+                fs::create_dir_all(parent).expect("the folder can be written");
+                fs::write(path, text).expect("the folder can be written");
+            }
         })
     }
 
@@ -187,8 +202,8 @@ fn command(kind: Gateway) -> Command {
     command
 }
 
-fn render(kind: Gateway, to: &Path, port: u16, behind: Behind, edits: &[Edit<'_>]) {
-    let (folder, names) = files(kind);
+fn render(kind: Gateway, names: &[&str], to: &Path, port: u16, behind: Behind, edits: &[Edit<'_>]) {
+    let (folder, _) = files(kind);
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("deploy")
         .join(folder);
