@@ -3,6 +3,8 @@
 //! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs; the rest needs nothing.
 
 #[cfg(test)]
+mod adversity;
+#[cfg(test)]
 mod attacks;
 #[cfg(test)]
 mod authfort;
@@ -22,6 +24,8 @@ mod kubernetes;
 mod oidc;
 #[cfg(test)]
 mod oidc_liveness;
+#[cfg(test)]
+mod overload;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
