@@ -129,6 +129,10 @@ fn attacks_by_frames_end_their_own_connection_alone() {
 
 /// Slow connections of every kind: silent, cut off in the head, in the preface, and dripping.
 #[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "the figures, for whoever asks for them with --nocapture"
+)]
 fn thousands_of_slow_connections_leave_room_for_the_quick() {
     let limit = open_files_limit();
     // Both ends are this machine's, and each process has its own limit.

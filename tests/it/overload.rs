@@ -86,6 +86,10 @@ fn goodput(server: &Gatefort, key: &TestKey, clients: usize) -> f64 {
 }
 
 #[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "the figures, for whoever asks for them with --nocapture"
+)]
 fn three_times_the_capacity_leaves_the_goodput() {
     let (endpoint, key) = (slow_endpoint(), TestKey::es256("overload"));
     let jwks = json!({"keys": [key.jwk()]});
