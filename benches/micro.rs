@@ -4,7 +4,7 @@
 //! cargo bench --bench micro
 //! ```
 //!
-//! The token is one that was seen before. A door's figure holds its routing, reading, decision, record and
+//! The token is one that was seen before. A door's figure holds its dispatch, reading, decision, record and
 //! answer, but no connection: what HTTP itself costs is what `benches/compare` measures.
 
 #![expect(
@@ -24,25 +24,25 @@ mod scene;
 #[expect(dead_code, reason = "shared with the tests")]
 mod tokens;
 
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use axum::Router;
-use axum::body::Body;
+use bytes::Bytes;
 use divan::{AllocProfiler, Bencher};
 use http::{Request, StatusCode, Version};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::body::Body;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use ask::{Ask, Door};
 use gatefort::authorizer::{Authorizer, Decision};
 use gatefort::domain::request::{
     HeaderRemoval, Headers, Host, Method, RequestContext, RequestPath,
 };
-use gatefort::gateway::{DoorState, LiveDoors, grpc_router, http_router};
+use gatefort::gateway::{DoorState, LiveDoors, Service};
 use gatefort::service::config::{Config, Environment};
 use gatefort::telemetry::settings::{DecisionLog, LogFormat};
 use gatefort::telemetry::{LogQueue, Telemetry};
@@ -140,44 +140,37 @@ fn envoy_grpc(bencher: Bencher<'_, '_>) {
             .version(Version::HTTP_2)
             .header("content-type", "application/grpc")
             .header("te", "trailers")
-            .body(Body::from(ask[0].wire.clone()))
+            .body(Full::new(ask[0].wire.clone()))
             .expect("a request is well formed")
     };
-    exchange(
-        bencher,
-        &grpc_router(Arc::new(LiveDoors::new(state(), 1024))).0,
-        question,
-    );
+    let (service, _health) = Service::grpc(Arc::new(LiveDoors::new(state(), 1024)));
+    exchange(bencher, &service, question);
 }
 
 /// nginx's door.
 #[divan::bench]
 fn auth_request(bencher: Bencher<'_, '_>) {
     let ask = SCENE.asks(Door::AuthRequest, WARM, 1);
-    exchange(
-        bencher,
-        &http_router(Arc::new(LiveDoors::new(state(), 1024))),
-        || parsed(&ask[0]),
-    );
+    let service = Service::http(Arc::new(LiveDoors::new(state(), 1024)));
+    exchange(bencher, &service, || parsed(&ask[0]));
 }
 
 /// Traefik's door.
 #[divan::bench]
 fn forward_auth(bencher: Bencher<'_, '_>) {
     let ask = SCENE.asks(Door::ForwardAuth, WARM, 1);
-    exchange(
-        bencher,
-        &http_router(Arc::new(LiveDoors::new(state(), 1024))),
-        || parsed(&ask[0]),
-    );
+    let service = Service::http(Arc::new(LiveDoors::new(state(), 1024)));
+    exchange(bencher, &service, || parsed(&ask[0]));
 }
 
 /// A question at a door until its answer is whole; writing the question is not measured.
-fn exchange(bencher: Bencher<'_, '_>, router: &Router, question: impl Fn() -> Request<Body>) {
-    let once = |request: Request<Body>| {
+fn exchange<B>(bencher: Bencher<'_, '_>, service: &Service, question: impl Fn() -> Request<B>)
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let once = |request: Request<B>| {
         RUNTIME.block_on(async {
-            let response = router.clone().oneshot(request).await;
-            let (head, body) = response.expect("a router answers").into_parts();
+            let (head, body) = service.answer(request).await.into_parts();
             let body = body.collect().await.expect("the answer is whole");
             (head, body.to_bytes())
         })
@@ -190,7 +183,7 @@ fn exchange(bencher: Bencher<'_, '_>, router: &Router, question: impl Fn() -> Re
 }
 
 /// A question for HTTP/1.1, as hyper would hand it over.
-fn parsed(ask: &Ask) -> Request<Body> {
+fn parsed(ask: &Ask) -> Request<Empty<Bytes>> {
     let text = std::str::from_utf8(&ask.wire).expect("a question is ASCII");
     let mut lines = text.trim_end().split("\r\n");
     let target = lines.next().and_then(|line| line.split(' ').nth(1));
@@ -199,6 +192,6 @@ fn parsed(ask: &Ask) -> Request<Body> {
         request = request.header(name, value);
     }
     request
-        .body(Body::empty())
+        .body(Empty::new())
         .expect("a request is well formed")
 }

@@ -6,6 +6,7 @@
 
 mod explain;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::domain::request::RequestContext;
 use crate::verify::Verifier;
 use crate::verify::clock::Clock;
 use crate::verify::panics::catch_panic;
+use crate::verify::patience::within;
 
 /// The answer to "may this request pass?".
 #[derive(Debug)]
@@ -77,11 +79,15 @@ impl Authorizer {
 
     async fn decide_by(&self, verifier: &Verifier, request: &RequestContext<'_>) -> Verdict {
         let mut trace = Trace::default();
-        let evaluation = catch_panic(self.evaluate(verifier, request, &mut trace));
-        let outcome = match tokio::time::timeout(self.deadline, evaluation).await {
-            Ok(Some(outcome)) => outcome,
-            Ok(None) => Err(OutageReason::InternalError.into()),
-            Err(_elapsed) => Err(OutageReason::DeadlineExceeded.into()),
+        let evaluated = {
+            let evaluation = pin!(self.evaluate(verifier, request, &mut trace));
+            let evaluation = pin!(catch_panic(evaluation));
+            within(self.deadline, evaluation).await
+        };
+        let outcome = match evaluated {
+            Some(Some(outcome)) => outcome,
+            Some(None) => Err(OutageReason::InternalError.into()),
+            None => Err(OutageReason::DeadlineExceeded.into()),
         };
         let decision = match outcome {
             Ok(grant) => Decision::Allow(grant),

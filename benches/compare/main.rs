@@ -4,6 +4,7 @@
 //! cargo bench --bench compare                 the whole table, some minutes; writes benches/RESULTS.md
 //! cargo bench --bench compare -- --quick      every case once, briefly: figures that mean little
 //! cargo bench --bench compare -- --gateways   and through Envoy, nginx and Traefik, as tests/run installs them
+//! cargo bench --bench compare -- grpc http    some of the cases (see `CASES`), printed alone
 //! cargo test --bench compare                  the same with the test build: do all answers still come out right?
 //! ```
 //!
@@ -107,6 +108,20 @@ const QUICK: Scale = Scale {
     open_rounds: 1,
 };
 
+/// A case: it asks, and reports.
+type Case = fn(&Scene, &Scale, &mut Report);
+
+/// The cases with a figure of their own, by name.
+const CASES: [(&str, Case); 7] = [
+    ("grpc", cases::grpc_warm),
+    ("http", cases::http_warm),
+    ("cold", cases::cold),
+    ("denied", cases::denied),
+    ("large", cases::large_configurations),
+    ("tokens", cases::many_tokens),
+    ("footprint", cases::footprint),
+];
+
 fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -114,6 +129,22 @@ fn main() -> Outcome {
         return noop::serve(NoOp::named(name).ok_or("no such server")?);
     }
     let binary = cases::profile(server::gatefort_binary());
+    let chosen: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    if !chosen.is_empty() {
+        let mut report = Report::default();
+        let scene = Scene::new();
+        for name in chosen {
+            let case = CASES.iter().find(|(known, _)| *known == name);
+            let (_, case) = case.ok_or_else(|| format!("no case is called {name}"))?;
+            case(&scene, &FULL, &mut report);
+        }
+        report.print();
+        return Ok(());
+    }
     // Cargo says `--bench` where figures are wanted.
     if words.contains(&"--bench") && !words.contains(&"--quick") {
         let begun = Begun::now(binary);
@@ -139,14 +170,10 @@ fn main() -> Outcome {
 fn compare(scale: &Scale) -> Outcome<(Report, String)> {
     let scene = Scene::new();
     let mut report = Report::default();
-    cases::grpc_warm(&scene, scale, &mut report);
-    cases::http_warm(&scene, scale, &mut report);
-    cases::cold(&scene, scale, &mut report);
-    cases::denied(&scene, scale, &mut report);
-    cases::large_configurations(&scene, scale, &mut report);
-    cases::many_tokens(&scene, scale, &mut report);
+    for (_, case) in CASES {
+        case(&scene, scale, &mut report);
+    }
     let series = latency::open_loop(&scene, scale, &mut report)?;
-    cases::footprint(&scene, scale, &mut report);
     let plot = plot::svg(&series, "Latency in an open loop at half of the peak");
     Ok((report, plot))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Bytes, HttpBody};
+use axum::extract::Request;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{AnswerSettings, Answers, DoorState, LiveDoors, OnUnavailable};
+use super::{AnswerSettings, Answers, DoorState, LiveDoors, OnUnavailable, Service};
 use crate::authorizer::{Authorizer, Decision, Grant};
 use crate::domain::claims::ClaimPath;
 use crate::domain::credential::TokenSource;
@@ -134,14 +135,19 @@ pub(super) fn live() -> Arc<LiveDoors> {
     Arc::new(LiveDoors::new(state(), 1024))
 }
 
-/// A router on a loopback port, gone with this value.
+/// A service on a loopback port, gone with this value.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    pub(super) async fn start(router: Router) -> Self {
+    pub(super) async fn start(service: Service) -> Self {
+        let answer = move |request: Request| {
+            let service = service.clone();
+            async move { service.answer(request).await.map(axum::body::Body::new) }
+        };
+        let router = Router::new().fallback(answer);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

@@ -1,9 +1,10 @@
-//! Both routers, as requests find them: what is not a door is never 2xx.
+//! Both services, as requests find them: what is not a door is never 2xx.
 
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use envoy_types::pb::envoy::service::auth::v3 as envoy;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use http::{Request, Version};
 use prost::Message;
 
 use super::*;
@@ -38,41 +39,41 @@ const STRANGE_PATHS: [&str; 22] = [
 ];
 
 async fn send(
-    router: &Router,
+    service: &Service,
     version: Version,
     method: &str,
     path: &str,
     fields: &[(&str, &str)],
-) -> Response {
-    send_body(router, version, method, path, fields, Body::empty()).await
+) -> Response<Body> {
+    send_body(service, version, method, path, fields, Body::empty()).await
 }
 
 async fn send_body(
-    router: &Router,
+    service: &Service,
     version: Version,
     method: &str,
     path: &str,
     fields: &[(&str, &str)],
     body: Body,
-) -> Response {
+) -> Response<Body> {
     let mut parts = testing::parts(method, path, fields);
     parts.version = version;
     let request = Request::from_parts(parts, body);
-    router.clone().oneshot(request).await.unwrap()
+    service.answer(request).await.map(Body::new)
 }
 
 /// Regression test number one.
 #[tokio::test]
-async fn unknown_paths_are_404_on_every_router() {
-    let (grpc, _health) = grpc_router(live());
-    for (router, version, field) in [
-        (http_router(live()), Version::HTTP_11, ("x", "y")),
-        (http_router(live()), Version::HTTP_2, GRPC),
+async fn unknown_paths_are_404_on_every_listener() {
+    let (grpc, _health) = Service::grpc(live());
+    for (service, version, field) in [
+        (Service::http(live()), Version::HTTP_11, ("x", "y")),
+        (Service::http(live()), Version::HTTP_2, GRPC),
         (grpc, Version::HTTP_2, GRPC),
     ] {
         for path in STRANGE_PATHS {
             for method in ["GET", "POST", "HEAD", "OPTIONS", "PROPFIND"] {
-                let response = send(&router, version, method, path, &[field]).await;
+                let response = send(&service, version, method, path, &[field]).await;
                 assert_eq!(response.status(), 404, "{method} {path}");
             }
         }
@@ -81,7 +82,7 @@ async fn unknown_paths_are_404_on_every_router() {
 
 #[tokio::test]
 async fn what_is_no_grpc_is_refused_on_the_grpc_listener() {
-    let (router, _health) = grpc_router(live());
+    let (service, _health) = Service::grpc(live());
     let paths = [
         CHECK,
         "/grpc.health.v1.Health/Check",
@@ -99,7 +100,7 @@ async fn what_is_no_grpc_is_refused_on_the_grpc_listener() {
             (Version::HTTP_2, &[("content-type", "application/grpcx")]),
         ] {
             for method in ["GET", "POST"] {
-                let response = send(&router, version, method, path, fields).await;
+                let response = send(&service, version, method, path, fields).await;
                 assert_eq!(
                     response.status(),
                     415,
@@ -112,7 +113,7 @@ async fn what_is_no_grpc_is_refused_on_the_grpc_listener() {
 
 #[tokio::test]
 async fn grpc_methods_are_posted() {
-    let (router, _health) = grpc_router(live());
+    let (service, _health) = Service::grpc(live());
     for path in [
         CHECK,
         "/grpc.health.v1.Health/Check",
@@ -121,7 +122,7 @@ async fn grpc_methods_are_posted() {
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     ] {
         for method in ["GET", "HEAD", "OPTIONS", "CONNECT"] {
-            let response = send(&router, Version::HTTP_2, method, path, &[GRPC]).await;
+            let response = send(&service, Version::HTTP_2, method, path, &[GRPC]).await;
             assert_eq!(response.status(), 405, "{method} {path}");
         }
     }
@@ -129,7 +130,7 @@ async fn grpc_methods_are_posted() {
 
 #[tokio::test]
 async fn the_http_doors_judge_any_method_and_read_no_body() {
-    let router = http_router(live());
+    let service = Service::http(live());
     let fields = [
         ("host", "api.example.com"),
         ("x-original-method", "GET"),
@@ -147,7 +148,7 @@ async fn the_http_doors_judge_any_method_and_read_no_body() {
     ] {
         for method in ["GET", "HEAD", "OPTIONS", "POST", "PURGE", "x"] {
             let body = Body::new(PanickingBody);
-            let response = send_body(&router, Version::HTTP_11, method, path, &fields, body).await;
+            let response = send_body(&service, Version::HTTP_11, method, path, &fields, body).await;
             assert_eq!(response.status(), 403, "{method} {path}");
             assert_eq!(
                 response.headers()["content-type"],
@@ -161,19 +162,17 @@ async fn the_http_doors_judge_any_method_and_read_no_body() {
 #[tokio::test]
 async fn connect_is_no_request_of_a_gateway() {
     let doors = Doors::new(state(), Arc::new(Places::new(1)));
-    let request = Request::builder()
-        .method("CONNECT")
-        .body(Body::empty())
-        .unwrap();
+    let request = Request::builder().method("CONNECT").body(()).unwrap();
+    let (parts, ()) = request.into_parts();
     let response = doors
-        .answer(Door::ForwardAuth, request, |_parts| panic!("read"))
+        .answer(Door::ForwardAuth, parts, |_parts| panic!("read"))
         .await;
     assert_eq!(response.status(), 400);
 }
 
 #[tokio::test]
 async fn a_request_without_its_originals_is_no_request() {
-    let router = http_router(live());
+    let service = Service::http(live());
     for (path, status) in [
         ("/auth-request", 403),
         ("/auth-request/url", 403),
@@ -182,7 +181,7 @@ async fn a_request_without_its_originals_is_no_request() {
         ("/ext-authz/", 400),
         ("/ext-authz/orders", 400),
     ] {
-        let response = send(&router, Version::HTTP_11, "GET", path, &[]).await;
+        let response = send(&service, Version::HTTP_11, "GET", path, &[]).await;
         assert_eq!(response.status(), status, "{path}");
         let body = to_bytes(response.into_body(), 4096).await.unwrap();
         assert!(body.windows(11).any(|text| text == b"bad_request"));
@@ -197,14 +196,12 @@ async fn a_panic_is_an_outage() {
         (Door::ForwardAuth, 503),
         (Door::ExtAuthz, 403),
     ] {
-        let request = Request::new(Body::empty());
-        let response = doors
-            .answer(door, request, |_parts| panic!("a defect"))
-            .await;
+        let (parts, ()) = Request::new(()).into_parts();
+        let response = doors.answer(door, parts, |_parts| panic!("a defect")).await;
         assert_eq!(response.status(), status);
     }
-    let (router, _health) = grpc_router(live());
-    let answer = check(&router, &[], Body::new(PanickingBody)).await;
+    let (service, _health) = Service::grpc(live());
+    let answer = check(&service, &[], Body::new(PanickingBody)).await;
     assert_denied(&answer, 14, 503);
 }
 
@@ -264,7 +261,7 @@ async fn the_closed_doors_deny_everything() {
 /// Broken messages get a denial, not a gRPC error: Envoy's failure mode has no say.
 #[tokio::test]
 async fn a_message_that_cannot_be_read_is_denied() {
-    let (router, _health) = grpc_router(live());
+    let (service, _health) = Service::grpc(live());
     let oversized = [&[0, 0, 0x10, 0, 1][..], &vec![0; (1 << 20) + 1]].concat();
     for message in [
         &b""[..],
@@ -277,7 +274,7 @@ async fn a_message_that_cannot_be_read_is_denied() {
         b"\0\0\0\0\0",
         &oversized,
     ] {
-        let answer = check(&router, &[], Body::from(message.to_vec())).await;
+        let answer = check(&service, &[], Body::from(message.to_vec())).await;
         assert_denied(&answer, 3, 400);
     }
 }
@@ -285,27 +282,27 @@ async fn a_message_that_cannot_be_read_is_denied() {
 /// An answer before the gateway gives up keeps its failure mode out of it.
 #[tokio::test]
 async fn the_gateways_patience_is_respected() {
-    let (router, _health) = grpc_router(live());
-    let answer = check(&router, &[("grpc-timeout", "1m")], Body::new(EndlessBody)).await;
+    let (service, _health) = Service::grpc(live());
+    let answer = check(&service, &[("grpc-timeout", "1m")], Body::new(EndlessBody)).await;
     assert_denied(&answer, 14, 503);
 }
 
 #[tokio::test]
 async fn health_follows_the_process() {
-    let (router, reporter) = grpc_router(live());
+    let (service, reporter) = Service::grpc(live());
     for (status, byte) in [(ServingStatus::NotServing, 2), (ServingStatus::Serving, 1)] {
         report_health(&reporter, status).await;
-        for service in ["", "envoy.service.auth.v3.Authorization"] {
+        for name in ["", "envoy.service.auth.v3.Authorization"] {
             let request = tonic_health::pb::HealthCheckRequest {
-                service: service.to_owned(),
+                service: name.to_owned(),
             };
             let message = framed(&request.encode_to_vec());
             let path = "/grpc.health.v1.Health/Check";
             let body = Body::from(message);
-            let response = send_body(&router, Version::HTTP_2, "POST", path, &[GRPC], body).await;
+            let response = send_body(&service, Version::HTTP_2, "POST", path, &[GRPC], body).await;
             assert_eq!(response.status(), 200);
             let bytes = to_bytes(response.into_body(), 4096).await.unwrap();
-            assert_eq!(bytes[5..], [8, byte], "{service:?}");
+            assert_eq!(bytes[5..], [8, byte], "{name:?}");
         }
     }
 }
@@ -313,7 +310,7 @@ async fn health_follows_the_process() {
 #[tokio::test]
 async fn reflection_knows_the_services() {
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
-    let (router, _health) = grpc_router(live());
+    let (service, _health) = Service::grpc(live());
     let request = tonic_reflection::pb::v1::ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
@@ -321,7 +318,7 @@ async fn reflection_knows_the_services() {
     for version in ["v1", "v1alpha"] {
         let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
         let body = Body::from(framed(&request.encode_to_vec()));
-        let response = send_body(&router, Version::HTTP_2, "POST", &path, &[GRPC], body).await;
+        let response = send_body(&service, Version::HTTP_2, "POST", &path, &[GRPC], body).await;
         assert_eq!(response.status(), 200);
         let bytes = to_bytes(response.into_body(), 1 << 16).await.unwrap();
         let text = String::from_utf8_lossy(&bytes);
@@ -336,7 +333,7 @@ async fn reflection_knows_the_services() {
 /// Request lines that no HTTP client library would write.
 #[tokio::test]
 async fn odd_request_lines_are_never_2xx() {
-    let server = Server::start(http_router(live())).await;
+    let server = Server::start(Service::http(live())).await;
     for line in [
         "CONNECT api.example.com:443 HTTP/1.1",
         "CONNECT /forward-auth HTTP/1.1",
@@ -362,7 +359,7 @@ async fn odd_request_lines_are_never_2xx() {
             "{line}: {status:?}"
         );
     }
-    let (grpc, _health) = grpc_router(live());
+    let (grpc, _health) = Service::grpc(live());
     let server = Server::start(grpc).await;
     for path in ["/", "/forward-auth", CHECK, "/verfy"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
@@ -373,8 +370,8 @@ async fn odd_request_lines_are_never_2xx() {
 /// The other side's client understands our frames and trailers.
 #[tokio::test]
 async fn a_grpc_client_gets_its_answer() {
-    let (router, _health) = grpc_router(live());
-    let server = Server::start(router).await;
+    let (service, _health) = Service::grpc(live());
+    let server = Server::start(service).await;
     let endpoint = format!("http://{}", server.address);
     let mut client = AuthorizationClient::connect(endpoint).await.unwrap();
     let mut http = envoy::attribute_context::HttpRequest {
@@ -402,9 +399,9 @@ async fn a_grpc_client_gets_its_answer() {
     assert!(denied.body.contains("\"request_id\":\"r-7\""));
 }
 
-async fn check(router: &Router, fields: &[(&str, &str)], body: Body) -> envoy::CheckResponse {
+async fn check(service: &Service, fields: &[(&str, &str)], body: Body) -> envoy::CheckResponse {
     let fields = [&[GRPC], fields].concat();
-    let response = send_body(router, Version::HTTP_2, "POST", CHECK, &fields, body).await;
+    let response = send_body(service, Version::HTTP_2, "POST", CHECK, &fields, body).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "application/grpc");
     let collected = http_body_util::BodyExt::collect(response.into_body())

@@ -83,12 +83,13 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// A peer whose certificate names nobody in `client_identities` gets 403 for everything.
 pub(super) fn routes(state: AdminState, revoking: Option<RevocationPages>) -> Routes {
     let listed = router(state, revoking);
+    let unlisted = Router::new()
+        .fallback(|| async { StatusCode::FORBIDDEN })
+        .layer(map_response(secured));
     Routes {
-        unlisted: Router::new()
-            .fallback(|| async { StatusCode::FORBIDDEN })
-            .layer(map_response(secured)),
-        revoker: listed.clone().layer(Extension(MayRevoke)),
-        listed,
+        unlisted: unlisted.into(),
+        revoker: listed.clone().layer(Extension(MayRevoke)).into(),
+        listed: listed.into(),
     }
 }
 

@@ -26,9 +26,7 @@ use super::reload::Reloads;
 use super::revoke::RevocationPages;
 use super::systemd::{self, Inherited};
 use super::tls::{self, Tls, TlsError};
-use crate::gateway::{
-    closed_grpc_router, closed_http_router, grpc_router, http_router, report_health,
-};
+use crate::gateway::{Service, report_health};
 use crate::telemetry::{LogQueue, process};
 use crate::verify::clock::{Clock, SystemClock};
 use crate::verify::revocations::{OpenError, Revocations};
@@ -194,11 +192,11 @@ pub async fn build(
     let mut doors = Vec::new();
     let mut health = None;
     if let Some(listener) = grpc {
-        let (router, reporter) = grpc_router(Arc::clone(live.doors()));
+        let (service, reporter) = Service::grpc(Arc::clone(live.doors()));
         health = Some(reporter);
         let routes = Routes {
-            unlisted: closed_grpc_router(Arc::clone(live.doors())),
-            ..Routes::same(router)
+            unlisted: Service::closed_grpc(Arc::clone(live.doors())),
+            ..Routes::same(service)
         };
         doors.push(Served {
             listener,
@@ -209,8 +207,8 @@ pub async fn build(
     }
     if let Some(listener) = http {
         let routes = Routes {
-            unlisted: closed_http_router(Arc::clone(live.doors())),
-            ..Routes::same(http_router(Arc::clone(live.doors())))
+            unlisted: Service::closed_http(Arc::clone(live.doors())),
+            ..Routes::same(Service::http(Arc::clone(live.doors())))
         };
         doors.push(Served {
             listener,

@@ -33,6 +33,7 @@ mod issuer;
 mod lifetime;
 mod opaque;
 pub(crate) mod panics;
+pub(crate) mod patience;
 mod plan;
 mod refresh;
 mod request;

@@ -5,6 +5,7 @@
 //! another. A panic within a refresh is a failed refresh.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +104,7 @@ impl Refresher {
     /// Runs until `end`.
     pub(super) async fn run(mut self, end: CancellationToken) {
         let work = async {
-            if catch_panic(self.restore()).await.is_none() {
+            if catch_panic(pin!(self.restore())).await.is_none() {
                 tracing::error!(issuer = &*self.cache.issuer, "key restore panicked");
             }
             loop {
@@ -111,7 +112,7 @@ impl Refresher {
                     self.wait().await;
                     self.refresh().await;
                 };
-                if catch_panic(round).await.is_none() {
+                if catch_panic(pin!(round)).await.is_none() {
                     tracing::error!(issuer = &*self.cache.issuer, "key refresh panicked");
                     sleep(Self::AFTER_PANIC).await;
                 }
@@ -145,7 +146,7 @@ impl Refresher {
         let demand = self.cache.demand();
         self.schedule.started(start);
         self.cache.started();
-        let outcome = catch_panic(self.attempt(start, demand))
+        let outcome = catch_panic(pin!(self.attempt(start, demand)))
             .await
             .unwrap_or(Err(FetchError::Internal));
         let now = Instant::now();

@@ -4,20 +4,19 @@
 //! error, and every gRPC error is "allow" to an Envoy with `failure_mode_allow`. Here a broken,
 //! compressed or oversized message gets an explicit denial.
 
-use std::convert::Infallible;
-use std::future::ready;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::response::Response;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Body as HttpBody;
 use prost::Message as _;
 
-use super::super::{Answers, Doors, SharedDoors, outage};
+use super::super::body::Body;
+use super::super::{Answers, Doors, outage};
 use super::kept::{self, Encoded};
 use super::pb::envoy::service::auth::v3::CheckRequest;
 use super::read;
@@ -26,6 +25,7 @@ use crate::domain::reason::{DenyReason, OutageReason};
 use crate::domain::request::RequestContext;
 use crate::telemetry::Door;
 use crate::verify::panics::catch_panic;
+use crate::verify::patience::within;
 
 /// The largest message read: far above any request head, far below what could hurt.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -33,13 +33,12 @@ const MAX_MESSAGE: usize = 1 << 20;
 const FRAME_HEAD: usize = 5;
 
 /// Answers `Check`.
-pub(in crate::gateway) async fn check(
-    State(doors): State<SharedDoors>,
-    request: Request,
-) -> Response {
+pub(in crate::gateway) async fn check<B>(doors: Arc<Doors>, request: Request<B>) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes>,
+{
     let started = Instant::now();
-    let doors = doors.now();
-    let answer = catch_panic(decide(&doors, request, started)).await;
+    let answer = catch_panic(pin!(decide(&doors, request, started))).await;
     respond(answer.unwrap_or_else(|| {
         doors.record_panic(Door::EnvoyGrpc, started);
         doors.panicked.clone()
@@ -47,20 +46,23 @@ pub(in crate::gateway) async fn check(
 }
 
 /// Answers `Check` for a peer that may not ask; the message goes unread.
-pub(in crate::gateway) async fn forbid(State(doors): State<SharedDoors>) -> Response {
+pub(in crate::gateway) fn forbid(doors: &Doors) -> Response<Body> {
     let verdict = Verdict::unreadable(DenyReason::PeerForbidden);
-    respond(conclude(&doors.now(), None, &verdict, Instant::now()))
+    respond(conclude(doors, None, &verdict, Instant::now()))
 }
 
-async fn decide(doors: &Doors, request: Request, started: Instant) -> Bytes {
+async fn decide<B>(doors: &Doors, request: Request<B>, started: Instant) -> Bytes
+where
+    B: HttpBody<Data = Bytes>,
+{
     let Some(_place) = doors.places.take() else {
         return conclude(doors, None, &outage(OutageReason::Overloaded), started);
     };
     let (head, body) = request.into_parts();
     let budget = budget(&head.headers, doors.state.authorizer.deadline);
-    let message = match tokio::time::timeout(budget, receive(body)).await {
-        Ok(received) => received.and_then(decode),
-        Err(_elapsed) => {
+    let message = match within(budget, pin!(receive(body))).await {
+        Some(received) => received.and_then(decode),
+        None => {
             return conclude(
                 doors,
                 None,
@@ -74,9 +76,10 @@ async fn decide(doors: &Doors, request: Request, started: Instant) -> Bytes {
         Err(reason) => conclude(doors, None, &Verdict::unreadable(*reason), started),
         Ok(request) => {
             let left = budget.saturating_sub(started.elapsed());
-            let verdict = tokio::time::timeout(left, doors.state.authorizer.decide(request))
+            let decision = pin!(doors.state.authorizer.decide(request));
+            let verdict = within(left, decision)
                 .await
-                .unwrap_or_else(|_elapsed| outage(OutageReason::DeadlineExceeded));
+                .unwrap_or_else(|| outage(OutageReason::DeadlineExceeded));
             conclude(doors, Some(request), &verdict, started)
         }
     }
@@ -139,11 +142,41 @@ fn grpc_timeout(value: &[u8]) -> Option<Duration> {
 }
 
 /// Takes the one message out of a request body.
-async fn receive(body: Body) -> Result<Bytes, DenyReason> {
-    let body = Limited::new(body, FRAME_HEAD + MAX_MESSAGE);
-    let collected = body.collect().await;
-    let bytes = collected.map_err(|_too_large_or_cut_off| DenyReason::MessageUnreadable)?;
-    unframe(bytes.to_bytes())
+///
+/// It nearly always comes in one piece, which is then taken as it is.
+async fn receive<B>(body: B) -> Result<Bytes, DenyReason>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    let mut body = pin!(body);
+    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_cut_off| DenyReason::MessageUnreadable)?;
+        let Ok(piece) = frame.into_data() else {
+            // Trailers say nothing to us.
+            continue;
+        };
+        if first.is_empty() {
+            first = piece;
+            continue;
+        }
+        if joined.is_empty() {
+            joined.put_slice(&first);
+        }
+        if joined.len() + piece.len() > FRAME_HEAD + MAX_MESSAGE {
+            return Err(DenyReason::MessageUnreadable);
+        }
+        joined.put_slice(&piece);
+    }
+    let whole = if joined.is_empty() {
+        first
+    } else {
+        joined.freeze()
+    };
+    if whole.len() > FRAME_HEAD + MAX_MESSAGE {
+        return Err(DenyReason::MessageUnreadable);
+    }
+    unframe(whole)
 }
 
 /// Takes the frame off: exactly one message, uncompressed (we offer no compression).
@@ -175,14 +208,8 @@ fn frame(message: &Encoded) -> Bytes {
 
 /// gRPC's HTTP around an answer: 200, the message, and `grpc-status: 0` as a trailer,
 /// for the verdict is in the message.
-fn respond(message: Bytes) -> Response {
-    let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert(
-        HeaderName::from_static("grpc-status"),
-        HeaderValue::from_static("0"),
-    );
-    let body = Full::new(message).with_trailers(ready(Some(Ok::<_, Infallible>(trailers))));
-    let mut response = Response::new(Body::new(body));
+fn respond(message: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::grpc_message(message));
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

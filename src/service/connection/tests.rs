@@ -1,9 +1,12 @@
 //! Slow, silent, idle and drained connections, over a pipe.
 
+use axum::Router;
 use axum::routing::{any, get};
+use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
 
@@ -317,6 +320,44 @@ mod http2 {
             assert_eq!(ask(&mut sender).await.unwrap(), "hello");
             assert_eq!(ask(&mut sender).await.unwrap(), "hello");
         }
+    }
+
+    /// Answers that are made at once, one that has to wait, and together far more than is held back.
+    #[tokio::test]
+    async fn streams_of_one_connection_do_not_wait_for_one_another() {
+        let (router, begun, go_on) = waiting();
+        let long = "x".repeat(3 * 16 * 1024);
+        let router = router.route("/long", any(async move || long.clone()));
+        // A pipe that takes a little at a time.
+        let (io, ours) = duplex(1024);
+        let drain = CancellationToken::new();
+        let driver = Driver::new(Protocol::Http2, limits(), Routes::same(router));
+        tokio::spawn(async move {
+            let now = Instant::now();
+            driver
+                .serve(ours, now, crate::service::tls::Peer::Listed, &drain)
+                .await
+        });
+        let (sender, _connection) = client(io).await;
+        let mut slow = sender.clone();
+        let slow = tokio::spawn(async move { ask(&mut slow).await });
+        begun.notified().await;
+        let quick: Vec<_> = (0..20)
+            .map(|_| {
+                let mut sender = sender.clone();
+                let request = Request::get("http://a/long").body(Empty::new()).unwrap();
+                tokio::spawn(async move {
+                    let answer = sender.send_request(request).await.unwrap();
+                    answer.into_body().collect().await.unwrap().to_bytes().len()
+                })
+            })
+            .collect();
+        for answer in quick {
+            assert_eq!(answer.await.unwrap(), 3 * 16 * 1024);
+        }
+        assert!(!slow.is_finished());
+        go_on.notify_one();
+        assert_eq!(slow.await.unwrap().unwrap(), "hello");
     }
 
     #[tokio::test]

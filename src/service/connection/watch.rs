@@ -1,7 +1,6 @@
 //! The watch over one connection: what happened on it, and when its time is up.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -9,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::Version;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{ConnectionLimits, Ended};
@@ -59,12 +57,13 @@ impl Activity {
         self.start + Duration::from_millis(time.saturating_sub(1))
     }
 
-    /// Whether other answers than one just made are still to come on the connection.
-    pub(super) fn shares_answers(&self) -> bool {
-        self.multiplexed.load(Relaxed) && self.under_way.load(Relaxed) > 0
+    /// Whether answers of several requests leave on the connection.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Relaxed)
     }
 
-    fn bytes_read(&self) {
+    /// Bytes have come.
+    pub(super) fn bytes_read(&self) {
         if self.under_way.load(Relaxed) == 0
             && !self.multiplexed.load(Relaxed)
             && self.head.load(Relaxed) == 0
@@ -202,51 +201,4 @@ fn jittered(time: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) % 1000;
     let tenth = time / 10;
     time - tenth + tenth * 2 * u32::try_from(random).unwrap_or(0) / 1000
-}
-
-/// A transport that tells when bytes arrive.
-pub(super) struct Watched<T> {
-    pub(super) io: T,
-    pub(super) activity: Arc<Activity>,
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.activity.bytes_read();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
-    }
 }

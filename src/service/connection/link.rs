@@ -1,0 +1,151 @@
+//! A connection's bytes: tells when some arrive, and sends those of answers that are made together in one write.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::watch::Activity;
+
+/// How much is held back at most: some dozens of answers. Beyond that whoever writes waits for the peer.
+const MOST_HELD: usize = 64 * 1024;
+
+/// A transport that whoever drives the connection shares with whoever speaks HTTP on it.
+///
+/// HTTP/2 writes after each answer. While requests are multiplexed, what it writes is held until
+/// [`Self::send`], once the connection has nothing more to do: with 8 checks under way on each connection,
+/// one write for up to 8 answers.
+#[derive(Debug)]
+pub(super) struct Link<T> {
+    ends: Arc<Mutex<Ends<T>>>,
+    activity: Arc<Activity>,
+}
+
+#[derive(Debug)]
+struct Ends<T> {
+    io: T,
+    /// Written, and not sent.
+    held: BytesMut,
+    /// Whether anything is held, or may still be held by `io`.
+    unsent: bool,
+}
+
+impl<T> Link<T> {
+    pub(super) fn new(io: T, activity: &Arc<Activity>) -> Self {
+        let ends = Ends {
+            io,
+            held: BytesMut::new(),
+            unsent: false,
+        };
+        Self {
+            ends: Arc::new(Mutex::new(ends)),
+            activity: Arc::clone(activity),
+        }
+    }
+
+    /// Never contended: both sides belong to one task.
+    fn ends(&self) -> MutexGuard<'_, Ends<T>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Link<T> {
+    /// Sends what is held, as far as the peer takes it; the connection's task is woken to go on.
+    pub(super) fn send(&self, cx: &mut Context<'_>) {
+        // An error meets whoever reads or writes next.
+        let _sent = self.ends().send(cx);
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Ends<T> {
+    /// Holds some bytes, if there is room for them.
+    fn hold(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.held.len() + bytes.len() > MOST_HELD {
+            ready!(self.send(cx))?;
+        }
+        self.unsent = true;
+        self.held.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.unsent {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.held.is_empty() {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.held)) {
+                Ok(0) => return self.broken(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => self.held.advance(sent),
+                Err(error) => return self.broken(error),
+            }
+        }
+        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+        self.unsent = false;
+        Poll::Ready(flushed)
+    }
+
+    /// There is nobody to hold anything for.
+    fn broken(&mut self, error: io::Error) -> Poll<io::Result<()>> {
+        self.held.clear();
+        self.unsent = false;
+        Poll::Ready(Err(error))
+    }
+}
+
+impl<T> Clone for Link<T> {
+    fn clone(&self) -> Self {
+        Self {
+            ends: Arc::clone(&self.ends),
+            activity: Arc::clone(&self.activity),
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Link<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.ends().io).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.activity.bytes_read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Link<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut ends = self.ends();
+        if self.activity.is_multiplexed() {
+            ends.hold(cx, bytes)
+        } else {
+            Pin::new(&mut ends.io).poll_write(cx, bytes)
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut ends = self.ends();
+        if self.activity.is_multiplexed() {
+            // `send` follows, when all is written.
+            Poll::Ready(Ok(()))
+        } else {
+            Pin::new(&mut ends.io).poll_flush(cx)
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut ends = self.ends();
+        ready!(ends.send(cx))?;
+        Pin::new(&mut ends.io).poll_shutdown(cx)
+    }
+}
