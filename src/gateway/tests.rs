@@ -208,19 +208,19 @@ async fn a_panic_is_an_outage() {
 #[tokio::test]
 async fn whoever_finds_no_place_is_told_so_by_an_outage_that_stays_closed() {
     let doors = Arc::new(LiveDoors::new(state(), 0));
-    let router = http_router(Arc::clone(&doors));
+    let service = Service::http(Arc::clone(&doors));
     for (path, status) in [
         ("/auth-request", 503),
         ("/auth-request/url", 503),
         ("/forward-auth", 503),
         ("/ext-authz/orders", 403),
     ] {
-        let response = send(&router, Version::HTTP_11, "GET", path, &[]).await;
+        let response = send(&service, Version::HTTP_11, "GET", path, &[]).await;
         assert_eq!(response.status(), status, "{path}");
         assert_eq!(response.headers()["retry-after"], "1", "{path}");
     }
-    let (router, _health) = grpc_router(Arc::clone(&doors));
-    let answer = check(&router, &[], Body::new(PanickingBody)).await;
+    let (service, _health) = Service::grpc(Arc::clone(&doors));
+    let answer = check(&service, &[], Body::new(PanickingBody)).await;
     assert_denied(&answer, 14, 503);
     assert_eq!(doors.state().telemetry.counts().unavailable, 5);
 }
@@ -228,18 +228,18 @@ async fn whoever_finds_no_place_is_told_so_by_an_outage_that_stays_closed() {
 #[tokio::test]
 async fn a_place_is_free_again_after_a_panic_and_after_a_reload() {
     let doors = Arc::new(LiveDoors::new(state(), 1));
-    let (router, _health) = grpc_router(Arc::clone(&doors));
+    let (service, _health) = Service::grpc(Arc::clone(&doors));
     for _ in 0..3 {
-        let answer = check(&router, &[], Body::new(PanickingBody)).await;
+        let answer = check(&service, &[], Body::new(PanickingBody)).await;
         assert_denied(&answer, 14, 503);
         doors.replace(state());
-        assert_denied(&check(&router, &[], Body::empty()).await, 3, 400);
+        assert_denied(&check(&service, &[], Body::empty()).await, 3, 400);
     }
 }
 
 #[tokio::test]
 async fn the_closed_doors_deny_everything() {
-    let router = closed_http_router(live());
+    let service = Service::closed_http(live());
     for path in [
         "/auth-request",
         "/auth-request/url",
@@ -247,15 +247,28 @@ async fn the_closed_doors_deny_everything() {
         "/ext-authz/",
         "/ext-authz/x",
     ] {
-        let response = send(&router, Version::HTTP_11, "GET", path, &[]).await;
+        let response = send(&service, Version::HTTP_11, "GET", path, &[]).await;
         assert_eq!(response.status(), 403, "{path}");
     }
-    let router = closed_grpc_router(live());
-    assert_denied(&check(&router, &[], Body::new(PanickingBody)).await, 7, 403);
+    let service = Service::closed_grpc(live());
+    assert_denied(
+        &check(&service, &[], Body::new(PanickingBody)).await,
+        7,
+        403,
+    );
     for path in ["/grpc.health.v1.Health/Check", "/x"] {
-        let response = send(&router, Version::HTTP_2, "POST", path, &[GRPC]).await;
+        let response = send(&service, Version::HTTP_2, "POST", path, &[GRPC]).await;
         assert_eq!(response.status(), 403, "{path}");
     }
+}
+
+/// What a request takes while it is answered is copied some times on the way: no room for surprises.
+#[test]
+fn the_state_of_an_answer_is_small() {
+    let http = Service::http(live());
+    let request = Request::new(Body::empty());
+    let size = size_of_val(&http.answer(request));
+    assert!(size <= 4096, "{size}");
 }
 
 /// Broken messages get a denial, not a gRPC error: Envoy's failure mode has no say.

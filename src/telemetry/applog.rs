@@ -9,9 +9,10 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use super::line::{Line, Truth, timestamp};
+use super::line::{Line, Truth};
 use super::queue::LogQueue;
 use super::settings::LogLevel;
+use super::timestamp::timestamp;
 
 /// Makes `tracing` events of the whole process go to `queue`; later calls change nothing.
 pub fn install(queue: LogQueue, level: LogLevel) {

@@ -14,6 +14,7 @@ mod recent;
 mod reloads;
 mod scrape;
 pub mod settings;
+mod timestamp;
 mod tls;
 
 use std::sync::Arc;
@@ -30,7 +31,6 @@ pub use decisions::DecisionCounts;
 use decisions::{DecisionTable, Outcome};
 use latency::Latencies;
 use line::Line;
-pub use line::timestamp;
 pub use queue::{LogQueue, LogThreadError};
 use recent::Recent;
 pub use recent::{DEFAULT_KEEP, Recorded, RecordedRequest, Wanted};
@@ -38,6 +38,7 @@ pub use reloads::ReloadCounts;
 pub use scrape::ListenerMetrics;
 use scrape::Scrape;
 use settings::DecisionLog;
+pub use timestamp::timestamp;
 pub use tls::TlsMetrics;
 
 /// Which door a request came through: a metric label and a log field.
@@ -276,9 +277,11 @@ impl Telemetry {
         }
         if let Decision::Allow(grant) = &verdict.decision
             && let Some(principal) = grant.principal()
-            && let Some(subject) = subject_digest(principal)
+            && let Some(subject) = principal.subject()
         {
-            line.str("subject", &subject);
+            // Made once, and kept with what else is made of the principal.
+            let digest = || digest_of(principal.issuer(), subject);
+            line.str("subject", grant.identity().headers.subject_digest(digest));
         }
         if let Some(request_id) = request_id {
             line.str("request_id", request_id);
@@ -294,10 +297,10 @@ impl Telemetry {
 /// Who it was, for those who know whom to look for: the first 16 hex digits of SHA-256 over
 /// issuer, NUL and subject. A log says that two requests came from one user, not which one.
 fn subject_digest(principal: &Principal) -> Option<String> {
-    Some(digest_of(principal.issuer(), principal.subject()?))
+    Some(digest_of(principal.issuer(), principal.subject()?).into())
 }
 
-fn digest_of(issuer: &str, subject: &str) -> String {
+fn digest_of(issuer: &str, subject: &str) -> Box<str> {
     let mut context = Context::new(&SHA256);
     for part in [issuer, "\0", subject] {
         context.update(part.as_bytes());
@@ -309,7 +312,7 @@ fn digest_of(issuer: &str, subject: &str) -> String {
             shown.extend(char::from_digit(digit.into(), 16));
         }
     }
-    shown
+    shown.into()
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
-//! The way out of every log line: a bounded queue and one thread that writes.
+//! The way out of every log line: a bounded buffer and one thread that writes.
 //!
-//! A decision never waits for a log: whoever cannot put its line into the queue drops it and
-//! counts that. A reader of stderr that stopped, or a full disk behind it, costs lines, not answers.
+//! A decision never waits for a log: whoever finds no room for its line drops it and counts that.
+//! A reader of stderr that stopped, or a full disk behind it, costs lines, not answers.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::line::{Line, timestamp};
+use super::line::Line;
 use super::settings::LogFormat;
+use super::timestamp::timestamp;
 
-/// How many lines may wait: a tenth of a second at 80,000 decisions a second, at most some MiB.
-const CAPACITY: usize = 8192;
+/// How much may wait to be written, in bytes: a tenth of a second at 80,000 decisions a second.
+const CAPACITY: usize = 4 << 20;
 
-/// How much is written at once.
-const BATCH: usize = 64 * 1024;
+/// How much room is kept when less is needed again, in bytes: what a few milliseconds bring.
+const KEPT: usize = 256 << 10;
 
-/// How long the writer lets lines gather after the first one. A decision that finds it asleep in the
-/// queue has to wake it, which costs more than the line; one that finds it gathering does not.
+/// How long the writer lets lines gather after the first one. A decision that finds it asleep
+/// has to wake it, which costs more than the line; one that finds it gathering does not.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// How often the writer says that lines were dropped.
@@ -29,8 +29,7 @@ const NOTICE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct LogQueue {
     /// `None` where lines are not wanted at all.
-    sender: Option<SyncSender<Message>>,
-    dropped: Arc<AtomicU64>,
+    senders: Option<Arc<Senders>>,
     format: LogFormat,
 }
 
@@ -39,10 +38,35 @@ pub struct LogQueue {
 #[error("cannot start the thread that writes the log")]
 pub struct LogThreadError(#[source] std::io::Error);
 
+/// All who send: when the last is gone, the thread ends.
 #[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    Flush(SyncSender<()>),
+struct Senders(Arc<Shared>);
+
+/// What senders and the writer share.
+#[derive(Debug)]
+struct Shared {
+    /// Held to copy one line in, or to take all of them out.
+    waiting: Mutex<Waiting>,
+    /// Tells the writer that something has come.
+    come: Condvar,
+    /// Tells those who flush that something is written.
+    gone: Condvar,
+    dropped: AtomicU64,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Whole lines.
+    text: Vec<u8>,
+    /// Whether the writer has to be woken.
+    asleep: bool,
+    /// Whether nothing more comes.
+    closed: bool,
+    /// How many lines were taken in.
+    taken: u64,
+    /// How many of them are written.
+    written: u64,
 }
 
 impl LogQueue {
@@ -59,34 +83,30 @@ impl LogQueue {
 
     /// A queue whose lines go nowhere.
     #[must_use]
-    pub fn discard() -> Self {
+    pub const fn discard() -> Self {
         Self {
-            sender: None,
-            dropped: Arc::default(),
+            senders: None,
             format: LogFormat::Json,
         }
     }
 
-    /// How many lines were dropped because the queue was full.
+    /// How many lines were dropped because there was no room for them.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        let senders = self.senders.as_ref();
+        senders.map_or(0, |senders| senders.0.dropped.load(Ordering::Relaxed))
     }
 
     /// Waits until everything sent so far is written, but no longer than `limit`.
     pub fn flush(&self, limit: Duration) {
-        let Some(sender) = self.sender.clone() else {
+        let Some(senders) = &self.senders else {
             return;
         };
-        let (done, written) = mpsc::sync_channel(1);
-        // A full queue makes this send wait, so it waits elsewhere; the thread dies with the process.
-        let helper = std::thread::Builder::new()
-            .name("log-flush".into())
-            .spawn(move || sender.send(Message::Flush(done)).is_ok());
-        if helper.is_ok() {
-            // Either it is written, or time is up: nothing more can be done about it here.
-            let _outcome = written.recv_timeout(limit);
-        }
+        let waiting = senders.0.waiting();
+        let taken = waiting.taken;
+        let is_late = |waiting: &mut Waiting| waiting.written < taken;
+        // Either it is written, or time is up: nothing more can be done about it here.
+        let _outcome = senders.0.gone.wait_timeout_while(waiting, limit, is_late);
     }
 
     /// How lines are written.
@@ -96,14 +116,8 @@ impl LogQueue {
 
     /// Sends a line, or drops and counts it.
     pub(super) fn send(&self, line: Line) {
-        let Some(sender) = &self.sender else {
-            return;
-        };
-        match sender.try_send(Message::Line(line.finish())) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+        if let Some(senders) = &self.senders {
+            senders.0.send(&line.finish());
         }
     }
 
@@ -112,58 +126,92 @@ impl LogQueue {
         capacity: usize,
         out: impl Write + Send + 'static,
     ) -> Result<Self, LogThreadError> {
-        let (sender, receiver) = mpsc::sync_channel(capacity);
-        let dropped = Arc::<AtomicU64>::default();
-        let counted = Arc::clone(&dropped);
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            come: Condvar::new(),
+            gone: Condvar::new(),
+            dropped: AtomicU64::new(0),
+            capacity,
+        });
+        let writer = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write_all(&receiver, out, format, &counted))
+            .spawn(move || writer.write_all(out, format))
             .map_err(LogThreadError)?;
         Ok(Self {
-            sender: Some(sender),
-            dropped,
+            senders: Some(Arc::new(Senders(shared))),
             format,
         })
     }
 }
 
-/// Writes until every sender is gone. Write errors are not ours to report: this is where we would.
-fn write_all(
-    receiver: &Receiver<Message>,
-    mut out: impl Write,
-    format: LogFormat,
-    dropped: &AtomicU64,
-) {
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut noticed = (0, None::<Instant>);
-    while let Ok(first) = receiver.recv() {
-        if matches!(first, Message::Line(_)) {
+impl Drop for Senders {
+    fn drop(&mut self) {
+        self.0.waiting().closed = true;
+        self.0.come.notify_one();
+    }
+}
+
+impl Shared {
+    /// A panic elsewhere leaves whole lines.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, line: &[u8]) {
+        let mut waiting = self.waiting();
+        if waiting.text.len() + line.len() > self.capacity {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.text.extend_from_slice(line);
+        waiting.taken += 1;
+        // Waking is a system call, also where nobody sleeps.
+        let wake = std::mem::take(&mut waiting.asleep);
+        drop(waiting);
+        if wake {
+            self.come.notify_one();
+        }
+    }
+
+    /// Writes until every sender is gone. Write errors are not ours to report: this is where we would.
+    fn write_all(&self, mut out: impl Write, format: LogFormat) {
+        let mut batch = Vec::new();
+        let mut noticed = (0, None::<Instant>);
+        while self.wait() {
             std::thread::sleep(GATHER);
-        }
-        let mut flushed = Vec::new();
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Line(line) => batch.extend_from_slice(&line),
-                Message::Flush(done) => flushed.push(done),
+            let taken = {
+                let mut waiting = self.waiting();
+                std::mem::swap(&mut waiting.text, &mut batch);
+                waiting.taken
+            };
+            let lost = self.dropped.load(Ordering::Relaxed);
+            let due = noticed.1.is_none_or(|at| at.elapsed() >= NOTICE);
+            if lost > noticed.0 && due {
+                let mut line = Line::new(format, &timestamp(), "WARN", "log lines were dropped");
+                line.number("lines", lost - noticed.0);
+                batch.extend_from_slice(&line.finish());
+                noticed = (lost, Some(Instant::now()));
             }
-            next = (batch.len() < BATCH)
-                .then(|| receiver.try_recv().ok())
-                .flatten();
+            let _unreportable = out.write_all(&batch).and_then(|()| out.flush());
+            batch.clear();
+            batch.shrink_to(KEPT);
+            self.waiting().written = taken;
+            self.gone.notify_all();
         }
-        let lost = dropped.load(Ordering::Relaxed);
-        let due = noticed.1.is_none_or(|at| at.elapsed() >= NOTICE);
-        if lost > noticed.0 && due {
-            let mut line = Line::new(format, &timestamp(), "WARN", "log lines were dropped");
-            line.number("lines", lost - noticed.0);
-            batch.extend_from_slice(&line.finish());
-            noticed = (lost, Some(Instant::now()));
+    }
+
+    /// Waits until there is something to write; `false` when there never will be.
+    fn wait(&self) -> bool {
+        let mut waiting = self.waiting();
+        while waiting.text.is_empty() && !waiting.closed {
+            waiting.asleep = true;
+            waiting = self
+                .come
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
         }
-        let _unreportable = out.write_all(&batch).and_then(|()| out.flush());
-        batch.clear();
-        for done in flushed {
-            let _gone = done.send(());
-        }
+        !waiting.text.is_empty()
     }
 }
 
@@ -219,9 +267,9 @@ pub(super) mod tests {
     #[test]
     fn a_stuck_reader_costs_lines_and_never_the_caller() {
         let sink = Sink::default();
-        let queue = LogQueue::with_capacity(LogFormat::Text, 4, sink.clone()).unwrap();
+        let queue = LogQueue::with_capacity(LogFormat::Text, 64, sink.clone()).unwrap();
         let shut = sink.gate.lock().unwrap();
-        // The writer may take up to a batch of what is queued before it stands still, then four wait.
+        // The writer may take what waits before it stands still, then 64 bytes wait.
         for number in 0..100_000 {
             queue.send(line(number));
         }
@@ -236,9 +284,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_was_sent_is_written_after_the_last_sender_is_gone() {
+        let sink = Sink::default();
+        let queue = LogQueue::start(LogFormat::Text, sink.clone()).unwrap();
+        let other = queue.clone();
+        queue.send(line(1));
+        drop(queue);
+        other.send(line(2));
+        drop(other);
+        let until = Instant::now() + Duration::from_secs(5);
+        while sink.text() != "T INFO line n=1\nT INFO line n=2\n" {
+            assert!(Instant::now() < until, "{}", sink.text());
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
     fn flush_gives_up_on_a_stuck_reader() {
         let sink = Sink::default();
-        let queue = LogQueue::with_capacity(LogFormat::Text, 1, sink.clone()).unwrap();
+        let queue = LogQueue::with_capacity(LogFormat::Text, 16, sink.clone()).unwrap();
         let _shut = sink.gate.lock().unwrap();
         for number in 0..10 {
             queue.send(line(number));

@@ -1,7 +1,7 @@
 //! The one trait of the house: what time it is.
 
 use std::fmt::Debug;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::domain::claims::UnixTime;
 
@@ -16,16 +16,20 @@ pub trait Clock: Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the wall clock"
-    )]
     fn now(&self) -> UnixTime {
-        // A clock before 1970 reads as 0, where every token is "not yet valid": closed.
-        UnixTime(
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
-        )
+        UnixTime(since_epoch().as_secs())
     }
+}
+
+/// The operating system's wall-clock time since 1970.
+///
+/// A clock before that reads as 0, where every token is "not yet valid": closed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the wall clock"
+)]
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }

@@ -11,6 +11,7 @@ pub struct IdentityValues {
     headers: Vec<(HeaderName, Option<HeaderValue>)>,
     made_by: Maker,
     answer: OnceLock<Bytes>,
+    subject_digest: OnceLock<Box<str>>,
     /// The longest answer that is kept.
     room: usize,
 }
@@ -42,6 +43,7 @@ impl IdentityValues {
             headers,
             made_by: maker.clone(),
             answer: OnceLock::new(),
+            subject_digest: OnceLock::new(),
             room,
         }
     }
@@ -76,6 +78,11 @@ impl IdentityValues {
         if answer.len() <= self.room {
             let _kept_already = self.answer.set(answer);
         }
+    }
+
+    /// What the decision log shows of the subject: whoever writes it makes it, once.
+    pub fn subject_digest(&self, make: impl FnOnce() -> Box<str>) -> &str {
+        self.subject_digest.get_or_init(make)
     }
 
     /// About how many bytes the values take, without the answer.
