@@ -10,14 +10,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::check::{CheckVerdict, check};
 use super::config::ConfigErrors;
 use super::dev::{self, DevError};
 use super::drain::Shutdown;
 use super::explain::{ExplainArguments, ExplainError, explain};
+use super::health::{self, HealthArguments, HealthError};
+use super::manual::{self, CompletionsArguments, ManArguments};
 use super::output::{self, OutputError};
+use super::probe::{self, ProbeArguments, ProbeError};
 use super::reload::{Loaded, Reloads};
 use super::serve::{RunError, StartError, build};
 use super::snippets::{self, GenArguments, GenError};
@@ -66,6 +69,14 @@ enum Command {
     Gen(GenArguments),
     /// Says how a request is decided, step by step: exit code 0 if it is allowed, 1 if denied, 2 if that cannot be said.
     Explain(Box<ExplainArguments>),
+    /// Asks a deployed gateway from outside whether it keeps what it promises: exit code 0 if so, 1 if not.
+    Probe(ProbeArguments),
+    /// Asks a running Gatefort whether it is ready: exit code 0 if so, 1 if not, or if it does not answer.
+    Health(HealthArguments),
+    /// Prints completions for a shell.
+    Completions(CompletionsArguments),
+    /// Prints the manual page, or writes those of all commands.
+    Man(ManArguments),
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +122,10 @@ enum Failure {
     #[error("{0}")]
     Explain(#[from] ExplainError),
     #[error("{0}")]
+    Probe(#[from] ProbeError),
+    #[error("{0}")]
+    Health(#[from] HealthError),
+    #[error("{0}")]
     Log(#[from] LogThreadError),
     #[error("cannot start: {0}")]
     System(#[source] io::Error),
@@ -140,10 +155,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(ConfigFile { config }) => serve(&config),
         Command::Dev(arguments) => develop(&arguments),
         Command::Check(ConfigFile { config }) => report(&config),
-        Command::Gen(arguments) => snippets::run(&arguments)
-            .map(|()| Exit::Yes)
-            .map_err(Into::into),
         Command::Explain(arguments) => explain_request(*arguments),
+        Command::Gen(arguments) => done(snippets::run(&arguments)),
+        Command::Probe(arguments) => ask_from_outside(&arguments),
+        Command::Health(arguments) => ask_health(&arguments),
+        Command::Completions(arguments) => done(manual::completions(&arguments, Cli::command())),
+        Command::Man(arguments) => done(manual::man(&arguments, Cli::command())),
     };
     outcome.unwrap_or_else(|failure| failure.tell())
 }
@@ -199,6 +216,26 @@ fn explain_request(arguments: ExplainArguments) -> Result<Exit, Failure> {
     })
 }
 
+fn done<E: Into<Failure>>(outcome: Result<(), E>) -> Result<Exit, Failure> {
+    outcome.map(|()| Exit::Yes).map_err(Into::into)
+}
+
+fn ask_from_outside(arguments: &ProbeArguments) -> Result<Exit, Failure> {
+    let report = runtime()?.block_on(probe::run(arguments))?;
+    output::print(|out| report.write(out))?;
+    Ok(if report.is_good() {
+        Exit::Yes
+    } else {
+        Exit::No
+    })
+}
+
+fn ask_health(arguments: &HealthArguments) -> Result<Exit, Failure> {
+    let (ready, answer) = runtime()?.block_on(health::run(arguments))?;
+    output::print(|out| writeln!(out, "{answer}"))?;
+    Ok(if ready { Exit::Yes } else { Exit::No })
+}
+
 fn start_log(settings: LogSettings) -> Result<LogQueue, LogThreadError> {
     let log = LogQueue::start(settings.format, io::stderr())?;
     install(log.clone(), settings.level);
@@ -233,6 +270,8 @@ impl Failure {
             | Self::Dev(_)
             | Self::Gen(_)
             | Self::Explain(_)
+            | Self::Probe(_)
+            | Self::Health(_)
             | Self::Log(_)
             | Self::System(_)
             | Self::Output(_) => Exit::Unknown,

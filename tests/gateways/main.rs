@@ -21,6 +21,9 @@ mod kubernetes;
 mod issuer_outage;
 
 #[cfg(test)]
+mod probe;
+
+#[cfg(test)]
 mod readme;
 
 #[cfg(test)]

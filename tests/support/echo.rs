@@ -20,6 +20,20 @@ pub(crate) struct Echo {
 impl Echo {
     /// Starts listening.
     pub(crate) fn start() -> Self {
+        Self::answering(|_| "upstream\n".to_owned())
+    }
+
+    /// Starts listening; the answers show the requests' header fields.
+    pub(crate) fn showing() -> Self {
+        Self::answering(|request| {
+            let fields = request.headers.iter();
+            fields
+                .map(|(name, value)| format!("{name}: {value}\n"))
+                .collect()
+        })
+    }
+
+    fn answering(body: fn(&Message) -> String) -> Self {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback can be listened on");
         let address = listener.local_addr().expect("a listener has an address");
@@ -28,7 +42,7 @@ impl Echo {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let record = Arc::clone(&record);
-                thread::spawn(move || serve(&stream, &record));
+                thread::spawn(move || serve(&stream, &record, body));
             }
         });
         Self { address, seen }
@@ -46,18 +60,22 @@ impl Echo {
 }
 
 /// Answers the requests of one connection until it ends or is no HTTP/1.1.
-fn serve(stream: &TcpStream, record: &Mutex<Vec<Message>>) {
+fn serve(stream: &TcpStream, record: &Mutex<Vec<Message>>, body: fn(&Message) -> String) {
     let mut reader = BufReader::new(stream);
     while let Ok(Some(request)) = Message::read(&mut reader, Framing::Request) {
         let head = request.start.starts_with("HEAD ");
+        let body = body(&request);
         record
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(request);
-        let mut answer =
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n".to_vec();
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
         if !head {
-            answer.extend_from_slice(b"upstream\n");
+            answer.extend_from_slice(body.as_bytes());
         }
         if (&mut &*stream).write_all(&answer).is_err() {
             return;

@@ -1,6 +1,6 @@
 //! What a gateway's file says of one configuration and one place: the facts that fill the templates.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::template::{Facts, Item};
 use super::{Door, Places, Product};
 use crate::domain::credential::TokenSource;
+use crate::service::client::reachable;
 use crate::service::config::{Config, ListenAddress};
 use crate::service::reload::Loaded;
 
@@ -515,15 +516,6 @@ fn target(gateway: Product, config: &Config, places: &Places) -> Result<Target, 
             };
             Ok(Target::Tcp(Endpoint::new((&host, address.port()))))
         }
-    }
-}
-
-/// An address to connect to, for one to listen at.
-const fn reachable(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        IpAddr::V4(_) | IpAddr::V6(_) => ip,
     }
 }
 
