@@ -13,20 +13,24 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::check::{CheckVerdict, check};
-use super::config::ConfigErrors;
+use super::config::{Config, ConfigErrors};
 use super::dev::{self, DevError};
 use super::drain::Shutdown;
 use super::explain::{ExplainArguments, ExplainError, explain};
 use super::health::{self, HealthArguments, HealthError};
+use super::init::{self, InitArguments, InitError};
 use super::manual::{self, CompletionsArguments, ManArguments};
+use super::online;
 use super::output::{self, OutputError};
 use super::probe::{self, ProbeArguments, ProbeError};
 use super::reload::{Loaded, Reloads};
 use super::serve::{RunError, StartError, build};
 use super::snippets::{self, GenArguments, GenError};
 use super::systemd::Inherited;
+use super::token::{self, TokenArguments, TokenError};
 use crate::telemetry::settings::LogSettings;
 use crate::telemetry::{LogQueue, LogThreadError, install, log_panics};
+use crate::verify;
 
 /// What a command answers, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +68,15 @@ enum Command {
     /// Shows it working: an issuer, rules and tokens of its own, on loopback. Not for production.
     Dev(DevArguments),
     /// Says what is wrong with a configuration file: exit code 0 if nothing, 1 if something, 2 if it cannot be read.
-    Check(ConfigFile),
+    Check(CheckArguments),
     /// Writes the gateway's configuration that fits a configuration file of Gatefort.
     Gen(GenArguments),
     /// Says how a request is decided, step by step: exit code 0 if it is allowed, 1 if denied, 2 if that cannot be said.
     Explain(Box<ExplainArguments>),
+    /// Writes a first configuration from what an issuer says of itself, and the gateway's that fits it.
+    Init(InitArguments),
+    /// Shows what a token says, or makes one for development.
+    Token(TokenArguments),
     /// Asks a deployed gateway from outside whether it keeps what it promises: exit code 0 if so, 1 if not.
     Probe(ProbeArguments),
     /// Asks a running Gatefort whether it is ready: exit code 0 if so, 1 if not, or if it does not answer.
@@ -84,6 +92,16 @@ struct ConfigFile {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", env = "GATEFORT_CONFIG")]
     config: PathBuf,
+}
+
+/// `gatefort check`.
+#[derive(Debug, Args)]
+struct CheckArguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Asks every issuer for its keys, and every introspection endpoint, too.
+    #[arg(long)]
+    online: bool,
 }
 
 /// `gatefort dev`.
@@ -122,6 +140,12 @@ enum Failure {
     #[error("{0}")]
     Explain(#[from] ExplainError),
     #[error("{0}")]
+    Init(#[from] InitError),
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    #[error("{0}")]
+    Verifier(#[from] verify::StartError),
+    #[error("{0}")]
     Probe(#[from] ProbeError),
     #[error("{0}")]
     Health(#[from] HealthError),
@@ -154,9 +178,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = match command {
         Command::Serve(ConfigFile { config }) => serve(&config),
         Command::Dev(arguments) => develop(&arguments),
-        Command::Check(ConfigFile { config }) => report(&config),
+        Command::Check(arguments) => report(&arguments),
         Command::Explain(arguments) => explain_request(*arguments),
         Command::Gen(arguments) => done(snippets::run(&arguments)),
+        Command::Init(arguments) => init(&arguments),
+        Command::Token(arguments) => token(&arguments),
         Command::Probe(arguments) => ask_from_outside(&arguments),
         Command::Health(arguments) => ask_health(&arguments),
         Command::Completions(arguments) => done(manual::completions(&arguments, Cli::command())),
@@ -197,13 +223,23 @@ fn develop(arguments: &DevArguments) -> Result<Exit, Failure> {
     outcome.map(|()| Exit::Yes)
 }
 
-fn report(file: &Path) -> Result<Exit, Failure> {
+fn report(arguments: &CheckArguments) -> Result<Exit, Failure> {
+    let file = &arguments.file.config;
     let report = check(file);
     output::print(|out| report.write(out))?;
-    Ok(match report.verdict() {
-        CheckVerdict::Good => Exit::Yes,
-        CheckVerdict::Bad => Exit::No,
-        CheckVerdict::Unknown => Exit::Unknown,
+    match report.verdict() {
+        CheckVerdict::Good if arguments.online => {}
+        CheckVerdict::Good => return Ok(Exit::Yes),
+        CheckVerdict::Bad => return Ok(Exit::No),
+        CheckVerdict::Unknown => return Ok(Exit::Unknown),
+    }
+    let config = Config::load(file)?;
+    let answers = runtime()?.block_on(online::ask(config))?;
+    output::print(|out| answers.write(out))?;
+    Ok(if answers.is_good() {
+        Exit::Yes
+    } else {
+        Exit::No
     })
 }
 
@@ -218,6 +254,17 @@ fn explain_request(arguments: ExplainArguments) -> Result<Exit, Failure> {
 
 fn done<E: Into<Failure>>(outcome: Result<(), E>) -> Result<Exit, Failure> {
     outcome.map(|()| Exit::Yes).map_err(Into::into)
+}
+
+fn init(arguments: &InitArguments) -> Result<Exit, Failure> {
+    let said = runtime()?.block_on(init::run(arguments))?;
+    output::print(|out| out.write_all(said.as_bytes()))?;
+    Ok(Exit::Yes)
+}
+
+fn token(arguments: &TokenArguments) -> Result<Exit, Failure> {
+    let good = runtime()?.block_on(token::run(arguments))?;
+    Ok(if good { Exit::Yes } else { Exit::No })
 }
 
 fn ask_from_outside(arguments: &ProbeArguments) -> Result<Exit, Failure> {
@@ -270,6 +317,9 @@ impl Failure {
             | Self::Dev(_)
             | Self::Gen(_)
             | Self::Explain(_)
+            | Self::Init(_)
+            | Self::Token(_)
+            | Self::Verifier(_)
             | Self::Probe(_)
             | Self::Health(_)
             | Self::Log(_)

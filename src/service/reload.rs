@@ -73,9 +73,20 @@ impl Loaded {
     /// # Errors
     /// Everything that is wrong with it.
     pub(super) fn read(file: &Path) -> Result<Self, ConfigErrors> {
-        let text = Config::text(file)?;
+        Self::of_text(&Config::text(file)?, file, &Environment::Process)
+    }
+
+    /// Takes a text for that of a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn of_text(
+        text: &str,
+        file: &Path,
+        environment: &Environment,
+    ) -> Result<Self, ConfigErrors> {
         Ok(Self {
-            config: Config::parse(&text, file, &Environment::Process)?,
+            config: Config::parse(text, file, environment)?,
             origin: ConfigOrigin {
                 file: Some(file.display().to_string()),
                 sha256: Some(digest(text.as_bytes()).unwrap_or_default()),

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::failure::FetchError;
-use super::fetch::{Document, Fetched, Fetcher, Reuse};
+use super::fetch::{self, Fetched, Fetcher, Reuse};
 use crate::domain::claims::UnixTime;
 
 /// One issuer's discovery, with what it found last.
@@ -29,9 +29,24 @@ struct Found {
 }
 
 #[derive(serde::Deserialize)]
-struct Metadata {
+struct Document {
     issuer: String,
     jwks_uri: String,
+    #[serde(default)]
+    introspection_endpoint: Option<String>,
+    #[serde(default)]
+    id_token_signing_alg_values_supported: Vec<String>,
+}
+
+/// What an issuer says of itself, as far as it is of use here.
+#[derive(Debug)]
+pub(super) struct Metadata {
+    /// Where its keys are.
+    pub jwks_uri: Url,
+    /// Where it is asked whether a token is active.
+    pub introspection: Option<String>,
+    /// What it signs with.
+    pub algorithms: Vec<String>,
 }
 
 impl Discovery {
@@ -63,7 +78,7 @@ impl Discovery {
             return Ok(found.jwks_uri.clone());
         }
         let at = Instant::now();
-        let jwks_uri = self.read(fetcher, now).await?;
+        let jwks_uri = self.metadata(fetcher, now).await?.jwks_uri;
         self.found = Some(Found {
             jwks_uri: jwks_uri.clone(),
             at,
@@ -76,7 +91,12 @@ impl Discovery {
         self.found = None;
     }
 
-    async fn read(&self, fetcher: &Fetcher, now: UnixTime) -> Result<Url, FetchError> {
+    /// Reads the document.
+    pub(super) async fn metadata(
+        &self,
+        fetcher: &Fetcher,
+        now: UnixTime,
+    ) -> Result<Metadata, FetchError> {
         let mut outcome = Err(FetchError::DiscoveryInvalid);
         for url in &self.documents {
             outcome = self.read_one(fetcher, url, now).await;
@@ -92,21 +112,25 @@ impl Discovery {
         fetcher: &Fetcher,
         url: &Url,
         now: UnixTime,
-    ) -> Result<Url, FetchError> {
+    ) -> Result<Metadata, FetchError> {
         let fetched = fetcher
             .get(url, "application/json", Reuse::Refused, now)
             .await?;
-        let Fetched::Document(Document { body, .. }) = fetched else {
+        let Fetched::Document(fetch::Document { body, .. }) = fetched else {
             return Err(FetchError::DiscoveryInvalid);
         };
-        let metadata: Metadata =
+        let metadata: Document =
             serde_json::from_slice(&body).map_err(|_| FetchError::DiscoveryInvalid)?;
         if *metadata.issuer != *self.issuer {
             return Err(FetchError::IssuerMismatch);
         }
         let jwks_uri = Url::parse(&metadata.jwks_uri).map_err(|_| FetchError::DiscoveryInvalid)?;
         fetcher.check(&jwks_uri)?;
-        Ok(jwks_uri)
+        Ok(Metadata {
+            jwks_uri,
+            introspection: metadata.introspection_endpoint,
+            algorithms: metadata.id_token_signing_alg_values_supported,
+        })
     }
 }
 

@@ -42,6 +42,7 @@ mod schedule;
 pub mod settings;
 mod snapshot;
 mod source;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 mod verified;

@@ -13,6 +13,8 @@ mod authorizer;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod introspection;

@@ -4,13 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use axum::routing::get;
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +14,7 @@ use crate::domain::claims::UnixTime;
 use crate::service::config::ListenAddress;
 use crate::service::connection::{ConnectionLimits, Driver, Protocol, Routes};
 use crate::service::listen::{BindError, BindProblem, BoundAddress, Lifetime, Listener};
+use crate::service::signing::{SigningError, SigningKey};
 use crate::service::systemd::Inherited;
 use crate::telemetry::Telemetry;
 
@@ -30,7 +26,7 @@ pub(super) const AUDIENCE: &str = "gatefort-dev";
 pub(super) struct DevIssuer {
     listener: Listener,
     address: SocketAddr,
-    key: DevKey,
+    key: SigningKey,
 }
 
 /// What it signs to try things with.
@@ -42,26 +38,6 @@ pub(super) struct DevTokens {
     pub(super) admin: String,
     /// Alice, an hour ago.
     pub(super) expired: String,
-}
-
-/// The issuer could not make or use its key.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::service) enum SigningError {
-    /// No key was made.
-    #[error("cannot make a key for the built-in issuer")]
-    Key,
-    /// No token was signed.
-    #[error("cannot sign a token: {0}")]
-    Token(#[from] jsonwebtoken::errors::Error),
-}
-
-/// An ES256 key that lives as long as the process.
-struct DevKey {
-    id: String,
-    signing: EncodingKey,
-    /// The public point's coordinates (RFC 7518 §6.2.1).
-    x: String,
-    y: String,
 }
 
 /// Long enough for an afternoon, short enough that a pasted one is worthless tomorrow.
@@ -87,7 +63,7 @@ impl DevIssuer {
         Ok(Self {
             listener,
             address,
-            key: DevKey::generate()?,
+            key: SigningKey::generate()?.0,
         })
     }
 
@@ -162,58 +138,4 @@ pub(super) fn issuer_url(address: SocketAddr) -> String {
 /// A route that always says the same.
 fn fixed(document: Value) -> axum::routing::MethodRouter {
     get(move || async move { Json(document) })
-}
-
-impl DevKey {
-    fn generate() -> Result<Self, SigningError> {
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random)
-            .map_err(|_unspecified| SigningError::Key)?;
-        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref())
-            .map_err(|_rejected| SigningError::Key)?;
-        // An uncompressed point: 4, then two coordinates of 32 bytes (SEC 1 §2.3.3).
-        let (Some(x), Some(y)) = (
-            pair.public_key().as_ref().get(1..33),
-            pair.public_key().as_ref().get(33..65),
-        ) else {
-            return Err(SigningError::Key);
-        };
-        let x = URL_SAFE_NO_PAD.encode(x);
-        Ok(Self {
-            id: format!("dev-{}", x.get(..8).unwrap_or_default()),
-            signing: EncodingKey::from_ec_der(pkcs8.as_ref()),
-            y: URL_SAFE_NO_PAD.encode(y),
-            x,
-        })
-    }
-
-    fn sign(&self, claims: &Value) -> Result<String, SigningError> {
-        let header = Header {
-            kid: Some(self.id.clone()),
-            ..Header::new(Algorithm::ES256)
-        };
-        Ok(encode(&header, claims, &self.signing)?)
-    }
-
-    /// The public half as a JWK (RFC 7517).
-    fn public(&self) -> Value {
-        json!({
-            "kty": "EC",
-            "crv": "P-256",
-            "use": "sig",
-            "alg": "ES256",
-            "kid": self.id,
-            "x": self.x,
-            "y": self.y,
-        })
-    }
-}
-
-impl std::fmt::Debug for DevKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DevKey")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
 }

@@ -20,11 +20,12 @@ use super::drain::Shutdown;
 use super::listen::BindError;
 use super::live::ConfigOrigin;
 use super::serve::{RunError, StartError, build};
+use super::signing::SigningError;
 use super::systemd::Inherited;
 use crate::telemetry::LogQueue;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel, LogSettings};
 use crate::verify::clock::{Clock, SystemClock};
-use issuer::{DevIssuer, SigningError};
+use issuer::DevIssuer;
 use text::Places;
 
 /// Why `gatefort dev` did not run, or ended.

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -174,6 +174,13 @@ impl Introspector {
             tasks: means.tasks.clone(),
             shutdown: means.shutdown.clone(),
         }))
+    }
+
+    /// Asks once about a token, past everything that is remembered or counted; a text says why there is no answer.
+    pub(super) async fn try_once(&self, token: &SecretString) -> Result<Answer, String> {
+        let asked = timeout(self.0.timeout, self.0.endpoint.ask(token));
+        let answer = asked.await.unwrap_or(Err(Failure::Timeout));
+        answer.map_err(|failure| failure.to_string())
     }
 
     /// Which tokens the issuer is asked about.
