@@ -1,5 +1,5 @@
-//! The admin listener's pages: health, readiness, metrics, status. They show, and change nothing;
-//! what changes something is a router of its own, `revoke`.
+//! The admin listener's pages: console, health, readiness, metrics, status. They show, and change nothing;
+//! what changes something is a router of its own, `revoke`, and what explains is another, `decisions`.
 //!
 //! No token, claim or secret is within reach here; who may read these pages is a matter of where
 //! the listener is bound.
@@ -14,20 +14,21 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Routes;
+use super::console;
 use super::decisions;
 use super::live::{ConfigStatus, Live};
 use super::revoke::{MayRevoke, RevocationPages};
 use super::tls::{Tls, TlsStatus};
-use crate::telemetry::DecisionCounts;
+use crate::telemetry::{DecisionCounts, LatencyCounts};
 use crate::verify::revocations::RevocationStatus;
-use crate::verify::{IssuerStatus, KeyState};
+use crate::verify::{CacheCounts, IssuerStatus, KeyState};
 
 /// What the pages show.
 #[derive(Debug, Clone)]
@@ -61,19 +62,12 @@ struct Status<'a> {
     listeners: &'a BTreeMap<&'static str, String>,
     tls: BTreeMap<&'static str, Arc<TlsStatus>>,
     decisions: DecisionCounts,
+    latency: LatencyCounts,
+    token_cache: CacheCounts,
     dropped_log_lines: u64,
     issuers: Vec<IssuerStatus>,
     revocations: RevocationStatus,
 }
-
-/// What `/` says until there is more to see.
-const INDEX: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-<title>Gatefort</title></head><body><h1>Gatefort</h1><ul>\n\
-<li><a href=\"/healthz\">/healthz</a>: the process lives</li>\n\
-<li><a href=\"/readyz\">/readyz</a>: it has the keys to decide, and is not shutting down</li>\n\
-<li><a href=\"/metrics\">/metrics</a>: for Prometheus</li>\n\
-<li><a href=\"/status\">/status</a>: configuration, issuers and counts as JSON</li>\n\
-</ul></body></html>\n";
 
 /// What Prometheus asks for; older versions read it as well.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -96,7 +90,7 @@ pub(super) fn routes(state: AdminState, revoking: Option<RevocationPages>) -> Ro
 fn router(state: AdminState, revoking: Option<RevocationPages>) -> Router {
     let decisions = decisions::router(Arc::clone(&state.live));
     Router::new()
-        .route("/", get(|| async { Html(INDEX) }))
+        .route("/", get(console::page))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
@@ -146,6 +140,8 @@ async fn status(State(state): State<Arc<AdminState>>) -> Response {
             .map(|tls| (tls.listener(), tls.status()))
             .collect(),
         decisions: telemetry.counts(),
+        latency: telemetry.latency(),
+        token_cache: state.live.verifier().cache_counts(),
         dropped_log_lines: telemetry.dropped_lines(),
         issuers: state.live.verifier().status(),
         revocations: state.live.revocations(),
@@ -183,9 +179,11 @@ async fn secured(mut response: Response) -> Response {
         (X_FRAME_OPTIONS, "DENY"),
     ];
     for (name, value) in HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        // The console has a policy of its own.
+        let headers = response.headers_mut();
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -306,6 +304,11 @@ mod tests {
         assert!(warning.contains("audiences: any"), "{warning}");
         assert_eq!(body["listeners"]["admin"], "127.0.0.1:9193");
         assert_eq!(body["decisions"]["deny"], 1);
+        assert_eq!(body["latency"]["counts"][0], 1);
+        assert_eq!(
+            body["token_cache"],
+            serde_json::json!({"hits": 0, "misses": 0})
+        );
         assert_eq!(body["issuers"][0]["issuer"], "http://127.0.0.1:9");
         assert_eq!(body["issuers"][0]["state"], "blind");
     }

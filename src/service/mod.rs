@@ -9,6 +9,7 @@ mod cli;
 mod client;
 pub mod config;
 mod connection;
+mod console;
 mod decisions;
 mod dev;
 mod drain;

@@ -33,6 +33,15 @@ const BOUNDS: [Duration; 14] = [
 #[derive(Debug, Clone, Default)]
 pub(super) struct Latencies(Arc<[Histogram; Door::ALL.len()]>);
 
+/// How many decisions took how long, since start, as `/status` shows it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct LatencyCounts {
+    /// The buckets' upper bounds.
+    pub bounds_seconds: Vec<f64>,
+    /// How many decisions each bucket holds, not those below with them; the last has no bound.
+    pub counts: Vec<u64>,
+}
+
 #[derive(Debug, Default)]
 struct Histogram {
     /// One per bound, and one for what is above all of them.
@@ -54,6 +63,22 @@ impl Latencies {
         histogram
             .nanoseconds
             .fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+}
+
+impl Latencies {
+    /// All doors together.
+    pub(super) fn counts(&self) -> LatencyCounts {
+        let mut counts = vec![0; BOUNDS.len() + 1];
+        for histogram in self.0.iter() {
+            for (count, bucket) in counts.iter_mut().zip(&histogram.buckets) {
+                *count += bucket.load(Ordering::Relaxed);
+            }
+        }
+        LatencyCounts {
+            bounds_seconds: BOUNDS.iter().map(Duration::as_secs_f64).collect(),
+            counts,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ pub use applog::{install, log_panics};
 pub use decisions::DecisionCounts;
 use decisions::{DecisionTable, Outcome};
 use latency::Latencies;
+pub use latency::LatencyCounts;
 use line::Line;
 pub use queue::{LogQueue, LogThreadError};
 use recent::Recent;
@@ -232,6 +233,12 @@ impl Telemetry {
     #[must_use]
     pub fn counts(&self) -> DecisionCounts {
         self.table.counts()
+    }
+
+    /// How long decisions took, since start, all doors together.
+    #[must_use]
+    pub fn latency(&self) -> LatencyCounts {
+        self.latencies.counts()
     }
 
     /// How many log lines were dropped because their reader did not keep up.

@@ -87,7 +87,7 @@ impl Verifier {
         let by_mode = introspector.is_some_and(|introspector| introspector.mode() == Mode::Always);
         let more = [
             judged.key(issuer, &parsed.key_hint()),
-            judged.signature(self.verified.get(digest).is_some()),
+            judged.signature(self.verified.knows(digest)),
             judged.revocation(),
             judged.introspection(introspector, by_mode, introspector.and_then(answered)),
         ];

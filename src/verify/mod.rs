@@ -68,8 +68,8 @@ use opaque::OpaqueRoutes;
 pub use plan::KeyState;
 use revocations::Revocations;
 use settings::IssuerSettings;
-pub use verified::DEFAULT_CACHE_BYTES;
 use verified::VerifiedTokens;
+pub use verified::{CacheCounts, DEFAULT_CACHE_BYTES};
 
 /// Every configured issuer, with its keys.
 #[derive(Debug)]
@@ -293,6 +293,12 @@ impl Verifier {
             .collect();
         all.sort_unstable_by(|a, b| a.issuer.cmp(&b.issuer));
         all
+    }
+
+    /// How many tokens were remembered when they came.
+    #[must_use]
+    pub fn cache_counts(&self) -> CacheCounts {
+        self.verified.counts()
     }
 
     /// Waits until each issuer has answered or failed once. Dead issuers take their timeouts:

@@ -27,6 +27,15 @@ pub(super) struct Known {
     pub issuer: Arc<Issuer>,
 }
 
+/// How many tokens were remembered when they came, since the configuration is in force.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct CacheCounts {
+    /// Verified before.
+    pub hits: u64,
+    /// To be verified.
+    pub misses: u64,
+}
+
 type Remembered = Cache<
     TokenDigest,
     Known,
@@ -57,6 +66,23 @@ impl VerifiedTokens {
     /// What is remembered of a token.
     pub(super) fn get(&self, digest: TokenDigest) -> Option<Known> {
         self.0.as_ref()?.get(&digest)
+    }
+
+    /// Whether a token is remembered; not counted as a look for it.
+    pub(super) fn knows(&self, digest: TokenDigest) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|remembered| remembered.contains_key(&digest))
+    }
+
+    /// How many looks found a token, and how many did not.
+    pub(super) fn counts(&self) -> CacheCounts {
+        self.0
+            .as_ref()
+            .map_or_else(CacheCounts::default, |remembered| CacheCounts {
+                hits: remembered.hits(),
+                misses: remembered.misses(),
+            })
     }
 
     /// Remembers a token that was verified just now.

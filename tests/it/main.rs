@@ -14,6 +14,7 @@ mod authorizer;
 mod cases;
 #[cfg(test)]
 mod commands;
+mod console;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
