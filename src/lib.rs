@@ -70,6 +70,9 @@
 //! 13. A revocation that was acknowledged is in force for the next decision, and over a crash.
 //!     (`tests/it/revocations.rs`: `the_next_request_after_the_answer_is_refused`,
 //!     `a_crash_loses_nothing_that_was_acknowledged`)
+//! 14. An explanation is of the decision that was made, by the functions that made it, and shows an onlooker no
+//!     token and no claim that the configuration does not name.
+//!     (`tests/it/cases.rs`: `every_row_against_decide`; `src/domain/claims/explain.rs`, `src/domain/policy/explain.rs`)
 
 pub mod authorizer;
 pub mod domain;

@@ -70,8 +70,8 @@ async fn people_find_out_why_in_chromium() {
         .env("GATEFORT_TEST_NODE", tools::folder().join("node"))
         .env("CONSOLE_URL", format!("http://127.0.0.1:{}/", server.admin))
         .env("CONSOLE_CHROMIUM", tools::find("chromium"))
-        .env("CONSOLE_ID", "r-1009")
-        .env("CONSOLE_TOKEN", &fixture.tokens["expired"])
+        .env("CONSOLE_ID", "r-1004")
+        .env("CONSOLE_TOKEN", &fixture.tokens["user"])
         .env("CONSOLE_SHOTS", &shots);
     let output = tokio::task::block_in_place(|| browser.output()).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
