@@ -8,9 +8,11 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::domain::algorithm::{Algorithm, AlgorithmSet};
 use crate::domain::claims::{Audiences, ClaimPath, Profile, TokenType};
-use crate::domain::policy::Access;
+use crate::domain::policy::{Access, Demand, OnOutage};
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel};
-use crate::verify::settings::{HttpSettings, KeySource, PlainHttp, RefreshSettings};
+use crate::verify::settings::{
+    ClientAuth, HttpSettings, KeySource, Mode, Opaque, PlainHttp, Protocol, RefreshSettings,
+};
 
 fn tcp(address: &str) -> Option<Endpoint> {
     Some(Endpoint {
@@ -114,7 +116,7 @@ fn a_file_that_says_everything_means_it() {
         .collect();
     assert_eq!(names, ["x-auth-user", "x-auth-roles"]);
 
-    let [generic, shared, authfort] = config.issuers.as_slice() else {
+    let [generic, shared, authfort, opaque] = config.issuers.as_slice() else {
         panic!("three issuers")
     };
     let rules = &generic.rules;
@@ -171,6 +173,16 @@ fn a_file_that_says_everything_means_it() {
     assert!(
         matches!(&authfort.keys, KeySource::Url(url) if url.host_str() == Some("auth.example.com"))
     );
+    assert_eq!(opaque.opaque, Opaque::Prefix("op_".into()));
+    let asked = opaque.introspection.as_ref().unwrap();
+    assert!(
+        matches!(&asked.protocol, Protocol::Rfc9701 { auth: ClientAuth::Post { .. }, audience } if **audience == *"gatefort")
+    );
+    assert_eq!(asked.mode, Mode::Always);
+    assert_eq!(asked.cache, Duration::from_secs(10));
+    assert_eq!(asked.cache_inactive, Duration::from_secs(1));
+    assert_eq!(asked.timeout, Duration::from_millis(500));
+    assert_eq!((asked.max_concurrent, asked.cache_size), (8, 1024 * 1024));
 
     let rules: Vec<_> = config.rules.iter().map(|(_, rule)| rule).collect();
     let access: Vec<_> = rules.iter().map(|rule| rule.access).collect();
@@ -184,6 +196,9 @@ fn a_file_that_says_everything_means_it() {
         ]
     );
     let admin = rules[1];
+    assert_eq!(admin.liveness.demand, Demand::ByIssuer);
+    let half_a_minute = Duration::from_secs(30);
+    assert_eq!(admin.liveness.on_outage, OnOutage::LastKnown(half_a_minute));
     assert_eq!(admin.label(), "admin");
     assert_eq!(admin.hosts.len(), 2);
     assert_eq!(admin.methods, ["GET".into(), "POST".into()]);
@@ -203,11 +218,6 @@ fn full_yaml_says_every_key() {
         "ca_file",
         "client_cert_file",
         "client_identities",
-        "introspection",
-        "introspect",
-        "on_outage",
-        "opaque",
-        "opaque_prefix",
         "snapshot_dir",
     ];
     let text = include_str!("../testdata/full.yaml");
@@ -215,6 +225,7 @@ fn full_yaml_says_every_key() {
         RawConfig::KEYS,
         raw::RawListen::KEYS,
         raw::RawIssuer::KEYS,
+        raw::RawIntrospection::KEYS,
         raw::RawKeys::KEYS,
         raw::RawRefresh::KEYS,
         raw::RawToken::KEYS,
