@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 use super::cases::Fixture;
 use crate::support::client::client;
 use crate::support::server::Gatefort;
@@ -14,7 +16,7 @@ const DOCUMENTED: [&str; 3] = ["console-light", "why-denied", "explain"];
 const CONFIGURATION: &str = r#"
 listen: {grpc: "@GRPC@", http: "@HTTP@", admin: "@ADMIN@"}
 issuers:
-  - {issuer: "https://issuer.test", audiences: [orders], jwks_file: "@KEYS@"}
+  - {issuer: "https://issuer.test", audiences: [orders], jwks: @KEYS@}
 rules:
   - {name: health, path: /health, allow: anyone}
   - {name: admins, path: /admin/**, require: {roles: [admin, root]}}
@@ -31,7 +33,13 @@ async fn people_find_out_why_in_chromium() {
         .lines()
         .find_map(|line| line.trim().strip_prefix("jwks_file: \"")?.strip_suffix('"'))
         .unwrap();
-    let server = Gatefort::start(&CONFIGURATION.replace("@KEYS@", keys), "/readyz");
+    // Only the key that is used: the others of this file are there to be warned about.
+    let keys = std::fs::read_to_string(keys).unwrap();
+    let mut keys: Value = serde_json::from_str(&keys).unwrap();
+    let all = keys["keys"].as_array_mut().unwrap();
+    all.retain(|key| key["kid"] == "es256");
+    let configuration = CONFIGURATION.replace("@KEYS@", &keys.to_string());
+    let server = Gatefort::start(&configuration, "/readyz");
     let token = |name: &str| Some(fixture.tokens[name].as_str());
     for (path, token, id) in [
         ("/health", None, "r-1001"),

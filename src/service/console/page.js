@@ -260,7 +260,8 @@ function state(status) {
   const config = status.config;
   put("facts", `${status.version} · up ${lasting(status.uptime_seconds)} · configuration ${config.version}${config.sha256 ? ` (${config.sha256.slice(0, 8)})` : ""}`);
   const notices = [];
-  const notice = (name, title, text) => notices.push(make("p", `notice ${name}`, make("b", "", title), text));
+  // Messages about the file have lines under lines.
+  const notice = (name, title, text) => notices.push(make("div", `notice ${name}`, make("b", "", title), make("pre", "", text)));
   if (config.last_error) notice("bad", `The configuration file is not in force since ${config.last_error.since.slice(0, 19)}Z; the one before is.`, config.last_error.message);
   if (config.needs_restart.length) notice("warn", "Changed in the file, in force after a restart:", config.needs_restart.join(", "));
   for (const warning of config.warnings) notice("warn", "Legal, and dangerous:", warning);

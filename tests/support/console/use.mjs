@@ -87,6 +87,7 @@ async function explain(page) {
   // A path that would be markup is a text.
   assert.equal(await page.locator('#list img, #list script').count(), 0);
   await explain(page);
+  await page.getByLabel('A curl line').evaluate((field) => { field.blur(); field.scrollTop = 0; });
   await page.locator('section', { has: page.locator('#ask') }).screenshot({ path: join(shots, 'explain.png') });
   await page.getByLabel('A curl line').fill('wget x');
   await page.getByRole('button', { name: 'Explain' }).click();
