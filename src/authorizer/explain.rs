@@ -68,7 +68,7 @@ impl Authorizer {
         if !is_good(&steps) {
             return steps;
         }
-        steps.push(self.rules.explain(request));
+        steps.push(self.rules.explain(request, reader));
         let Some((_, rule)) = self.rules.find(request) else {
             return steps;
         };

@@ -15,15 +15,23 @@ use crate::domain::request::RequestContext;
 /// How many rules that do not match are shown: those that nearly do come first.
 const MOST_RULES: usize = 12;
 
+/// How many rules before the one that matches are looked at for an onlooker, whom nobody asked for: a
+/// file may have ten thousand, and a decision waits for this.
+const MOST_LOOKED_AT: usize = 500;
+
 impl RuleSet {
     /// The rule that matches, and the earlier ones that do not.
     #[must_use]
-    pub fn explain(&self, request: &RequestContext<'_>) -> Step {
+    pub fn explain(&self, request: &RequestContext<'_>, reader: Reader) -> Step {
         let found = self.find(request);
-        let earlier: Vec<_> = self
-            .iter()
-            .take_while(|(id, _)| found.is_none_or(|(found, _)| *id < found))
-            .collect();
+        let count = found.map_or(self.rules.len(), |(id, _)| {
+            usize::try_from(id.0).unwrap_or(usize::MAX)
+        });
+        let skipped = match reader {
+            Reader::Asker => 0,
+            Reader::Onlooker => count.saturating_sub(MOST_LOOKED_AT),
+        };
+        let earlier: Vec<_> = self.iter().take(count).skip(skipped).collect();
         // A rule for the path that the method or the host keeps from matching is what people look for.
         let (near, far): (Vec<_>, Vec<_>) = earlier
             .iter()
@@ -34,8 +42,8 @@ impl RuleSet {
             .iter()
             .map(|(id, rule)| Step::skipped("rule", rule.mismatch(*id, request)))
             .collect();
-        if earlier.len() > steps.len() {
-            let more = earlier.len() - steps.len();
+        if count > steps.len() {
+            let more = count - steps.len();
             steps.push(Step::skipped("rule", format!("{more} more do not match")));
         }
         let step = match found {
@@ -186,13 +194,12 @@ impl Part {
             Self::When => {
                 let when = requirement.when()?;
                 let step = Step::of("when", outcome).expected(shown(when.source()));
-                match outcome {
-                    Ok(()) => step.seen("true"),
-                    Err(DenyReason::ConditionFalse) => step.seen("false"),
-                    Err(_) => step
-                        .seen("an error: a claim or field that is not there, or of another type"),
-                }
-                .with(operands(when, principal, request))
+                let seen = match outcome {
+                    Ok(()) => return Some(step.seen("true")),
+                    Err(DenyReason::ConditionFalse) => "false",
+                    Err(_) => "an error: a claim or field that is not there, or of another type",
+                };
+                step.seen(seen).with(operands(when, principal, request))
             }
         })
     }
@@ -298,12 +305,37 @@ mod tests {
             .collect();
         rules.insert(50, rule(&["PUT"], "/a", Requirement::default()));
         rules.push(rule(&[], "/**", Requirement::default()));
-        let step = RuleSet::new(rules).explain(&request("GET", "h", "/a"));
+        let rules = RuleSet::new(rules);
+        let request = request("GET", "h", "/a");
+        let step = rules.explain(&request, Reader::Asker);
+        assert_eq!(step, rules.explain(&request, Reader::Onlooker));
         assert_eq!(step.text, "102 `/**` matches");
         assert_eq!(step.steps.len(), MOST_RULES + 1);
         let near = "51 `/a` does not match by method (it is about PUT)";
         assert!(step.steps.iter().any(|step| step.text == near), "{step:?}");
         assert_eq!(step.steps[MOST_RULES].text, "89 more do not match");
+    }
+
+    #[test]
+    fn an_onlooker_is_shown_the_last_of_very_many_rules() {
+        let mut rules: Vec<_> = (0..10_000)
+            .map(|n| rule(&[], &format!("/other-{n}"), Requirement::default()))
+            .collect();
+        rules[1] = rule(&["PUT"], "/a", Requirement::default());
+        let rules = RuleSet::new(rules);
+        let request = request("GET", "h", "/a");
+        for (reader, first) in [
+            (Reader::Asker, "1 `/other-0` does not match by path"),
+            (
+                Reader::Onlooker,
+                "9501 `/other-9500` does not match by path",
+            ),
+        ] {
+            let step = rules.explain(&request, reader);
+            assert_eq!(step.refusal(), Some("rule_none"));
+            assert_eq!(step.steps[0].text, first);
+            assert_eq!(step.steps[MOST_RULES].text, "9988 more do not match");
+        }
     }
 
     #[test]
