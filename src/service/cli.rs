@@ -13,10 +13,11 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::check::{CheckVerdict, check};
-use super::config::{Config, ConfigErrors};
+use super::config::ConfigErrors;
 use super::dev::{self, DevError};
 use super::drain::Shutdown;
 use super::explain::{ExplainArguments, ExplainError, explain};
+use super::fits::{Fit, FitError};
 use super::health::{self, HealthArguments, HealthError};
 use super::init::{self, InitArguments, InitError};
 use super::manual::{self, CompletionsArguments, ManArguments};
@@ -102,6 +103,9 @@ struct CheckArguments {
     /// Asks every issuer for its keys, and every introspection endpoint, too.
     #[arg(long)]
     online: bool,
+    /// A gateway's file that must name every identity header; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    gateway: Vec<PathBuf>,
 }
 
 /// `gatefort dev`.
@@ -139,6 +143,8 @@ enum Failure {
     Gen(#[from] GenError),
     #[error("{0}")]
     Explain(#[from] ExplainError),
+    #[error("{0}")]
+    Fit(#[from] FitError),
     #[error("{0}")]
     Init(#[from] InitError),
     #[error("{0}")]
@@ -228,19 +234,25 @@ fn report(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let report = check(file);
     output::print(|out| report.write(out))?;
     match report.verdict() {
-        CheckVerdict::Good if arguments.online => {}
-        CheckVerdict::Good => return Ok(Exit::Yes),
+        CheckVerdict::Good => {}
         CheckVerdict::Bad => return Ok(Exit::No),
         CheckVerdict::Unknown => return Ok(Exit::Unknown),
     }
-    let config = Config::load(file)?;
-    let answers = runtime()?.block_on(online::ask(config))?;
-    output::print(|out| answers.write(out))?;
-    Ok(if answers.is_good() {
-        Exit::Yes
-    } else {
-        Exit::No
-    })
+    let mut is_good = true;
+    if arguments.online || !arguments.gateway.is_empty() {
+        let loaded = Loaded::read(file)?;
+        for gateway in &arguments.gateway {
+            let fit = Fit::of(gateway, &loaded)?;
+            output::print(|out| fit.write(out))?;
+            is_good &= fit.is_good();
+        }
+        if arguments.online {
+            let answers = runtime()?.block_on(online::ask(loaded.config))?;
+            output::print(|out| answers.write(out))?;
+            is_good &= answers.is_good();
+        }
+    }
+    Ok(if is_good { Exit::Yes } else { Exit::No })
 }
 
 fn explain_request(arguments: ExplainArguments) -> Result<Exit, Failure> {
@@ -317,6 +329,7 @@ impl Failure {
             | Self::Dev(_)
             | Self::Gen(_)
             | Self::Explain(_)
+            | Self::Fit(_)
             | Self::Init(_)
             | Self::Token(_)
             | Self::Verifier(_)

@@ -14,6 +14,7 @@ mod decisions;
 mod dev;
 mod drain;
 mod explain;
+mod fits;
 mod fixed;
 mod health;
 mod init;

@@ -1,14 +1,18 @@
 //! The commands beside `serve`: every line of docs/commands.md, and what they say when something is wrong.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
 use crate::support::authfort::AuthFort;
+use crate::support::certificates::{Authority, put};
 use crate::support::echo::Echo;
+use crate::support::gateway;
 use crate::support::issuer::Issuer;
+use crate::support::process::Process;
 use crate::support::server::Gatefort;
 use crate::support::tokens::TestKey;
 use crate::support::tools;
@@ -212,7 +216,6 @@ fn minted_tokens_verify_with_the_key_set_beside_the_key() {
         "{}",
         said(&unverified)
     );
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(folder.path().join("gatefort-dev-key.pem"))
         .unwrap()
         .permissions()
@@ -247,21 +250,15 @@ fn health_tells_by_its_exit_code() {
     // Nobody listens there yet.
     let nobody = line(folder.path(), "gatefort health -c gatefort.yaml");
     assert_eq!(nobody.status.code(), Some(1), "{}", said(&nobody));
-    let mut served = Command::new(env!("CARGO_BIN_EXE_gatefort"))
-        .args(["serve", "-c", "gatefort.yaml"])
-        .current_dir(folder.path())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let alive = (0..200).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(50));
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_gatefort"));
+    serve.args(["serve", "-c", "gatefort.yaml"]);
+    let mut served = Process::start("gatefort", &mut serve, folder.path());
+    let alive = || {
         line(folder.path(), "gatefort health -c gatefort.yaml --live")
             .status
             .success()
-    });
-    served.kill().unwrap();
-    served.wait().unwrap();
-    assert!(alive);
+    };
+    served.wait_until(alive).unwrap();
 }
 
 #[test]
@@ -311,4 +308,87 @@ fn manual_pages_are_sound() {
     // Nobody reads: no failure.
     let output = line(folder.path(), "gatefort man | true");
     assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn check_finds_identity_headers_that_a_gateway_does_not_know() {
+    let folder = TempDir::new().unwrap();
+    let configuration = "rules: [{path: /health, allow: anyone}]\nidentity: {X-Auth-User: sub}\n";
+    fs::write(folder.path().join("gatefort.yaml"), configuration).unwrap();
+    for gateway in ["nginx", "traefik", "caddy", "haproxy", "envoy", "istio"] {
+        let gen_line = format!("gatefort gen {gateway} -c gatefort.yaml > {gateway}");
+        assert!(line(folder.path(), &gen_line).status.success());
+        let check = line(
+            folder.path(),
+            &format!("gatefort check -c gatefort.yaml --gateway {gateway}"),
+        );
+        assert!(check.status.success(), "{}", said(&check));
+        assert!(!said(&check).contains("warning:"), "{}", said(&check));
+    }
+    let more = configuration.replace("sub}", "sub, X-Auth-Tenant: tenant}");
+    fs::write(folder.path().join("gatefort.yaml"), more).unwrap();
+    for gateway in ["nginx", "traefik", "caddy", "haproxy", "envoy", "istio"] {
+        let check = line(
+            folder.path(),
+            &format!("gatefort check -c gatefort.yaml --gateway {gateway}"),
+        );
+        assert_eq!(check.status.code(), Some(1), "{}", said(&check));
+        for wanted in [
+            "does not name the identity header x-auth-tenant",
+            "was written from another version",
+        ] {
+            assert!(said(&check).contains(wanted), "{gateway}: {}", said(&check));
+        }
+    }
+    let missing = line(
+        folder.path(),
+        "gatefort check -c gatefort.yaml --gateway missing",
+    );
+    assert_eq!(missing.status.code(), Some(2), "{}", said(&missing));
+}
+
+#[test]
+fn health_and_probe_believe_no_certificate_that_nobody_vouches_for() {
+    let folder = gateway::folder();
+    let authority = Authority::new("ours");
+    authority.server().write(folder.path(), "tls");
+    put(folder.path(), "ca.pem", &authority.pem());
+    put(folder.path(), "other.pem", &Authority::new("others").pem());
+    let tls = |folder: &Path| {
+        format!(
+            "{{cert_file: '{0}/tls.crt', key_file: '{0}/tls.key'}}",
+            folder.display()
+        )
+    };
+    let [grpc, http, admin] = gateway::free_ports();
+    let configuration = format!(
+        "listen:\n  grpc: 127.0.0.1:{grpc}\n  http: 127.0.0.1:{http}\n  admin: {{address: '127.0.0.1:{admin}', tls: {}}}\nrules: [{{path: /health, allow: anyone}}]\n",
+        tls(folder.path())
+    );
+    fs::write(folder.path().join("gatefort.yaml"), configuration).unwrap();
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_gatefort"));
+    serve.args(["serve", "-c", "gatefort.yaml"]);
+    let mut served = Process::start("gatefort", &mut serve, folder.path());
+    let ask = |command: &str, ca: &str| {
+        line(folder.path(), &format!("gatefort {command} --ca-file {ca}"))
+    };
+    let health = format!("health --admin https://127.0.0.1:{admin}");
+    served
+        .wait_until(|| ask(&health, "ca.pem").status.success())
+        .unwrap();
+    let probe = format!("probe https://127.0.0.1:{admin}/readyz");
+    // It answers, and to everybody: that is what probe is there to find.
+    assert_eq!(ask(&probe, "ca.pem").status.code(), Some(1));
+    let stranger = ask(&health, "other.pem");
+    assert_eq!(stranger.status.code(), Some(1), "{}", said(&stranger));
+    assert!(
+        said(&stranger).contains("certificate"),
+        "{}",
+        said(&stranger)
+    );
+    assert_eq!(ask(&probe, "other.pem").status.code(), Some(2));
+    // No name that the certificate has, and no file to believe.
+    let told = line(folder.path(), "gatefort health -c gatefort.yaml");
+    assert_eq!(told.status.code(), Some(2), "{}", said(&told));
+    assert!(said(&told).contains("--ca-file"), "{}", said(&told));
 }
