@@ -17,6 +17,7 @@
 #[path = "compare/ask.rs"]
 #[expect(dead_code, reason = "shared with the comparison")]
 mod ask;
+mod inside;
 #[path = "compare/scene.rs"]
 #[expect(dead_code, reason = "shared with the comparison")]
 mod scene;
@@ -24,42 +25,22 @@ mod scene;
 #[expect(dead_code, reason = "shared with the tests")]
 mod tokens;
 
-use std::convert::Infallible;
 use std::hint::black_box;
-use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use bytes::Bytes;
 use divan::{AllocProfiler, Bencher};
-use http::{Request, StatusCode, Version};
-use http_body_util::{BodyExt as _, Empty, Full};
-use hyper::body::Body;
-use tokio::runtime::{Builder, Runtime};
-use tokio_util::sync::CancellationToken;
 
-use ask::{Ask, Door};
-use gatefort::authorizer::{Authorizer, Decision};
+use ask::Door;
+use gatefort::authorizer::Decision;
 use gatefort::domain::request::{
     HeaderRemoval, Headers, Host, Method, RequestContext, RequestPath,
 };
-use gatefort::gateway::{DoorState, LiveDoors, Service};
-use gatefort::service::config::{Config, Environment};
-use gatefort::telemetry::settings::{DecisionLog, LogFormat};
-use gatefort::telemetry::{LogQueue, Telemetry};
-use gatefort::verify::Verifier;
-use gatefort::verify::clock::SystemClock;
+use gatefort::gateway::DoorState;
+use inside::RUNTIME;
 use scene::{Scene, Signature, Token};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
-
-/// One thread: what is measured is the work, not who does it.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime starts")
-});
 
 static SCENE: LazyLock<Scene> = LazyLock::new(Scene::new);
 
@@ -69,39 +50,11 @@ fn main() {
     divan::main();
 }
 
-/// What the doors need, as a configuration with eight rules makes it; every decision is logged to nowhere.
+/// What the doors need, by the configuration of the comparison.
 fn state() -> DoorState {
     // Within the text, as there is no folder for a file.
     let keys = format!("jwks: {}", SCENE.jwks());
-    let text = SCENE.configuration().replace("jwks_file: keys.json", &keys);
-    let config = Config::parse(&text, Path::new("gatefort.yaml"), &Environment::Process)
-        .unwrap_or_else(|errors| panic!("{errors}"));
-    let labels: Vec<_> = config
-        .rules
-        .iter()
-        .map(|(_, rule)| Arc::from(rule.label()))
-        .collect();
-    let _entered = RUNTIME.enter();
-    let clock = Arc::new(SystemClock);
-    let verifier = Verifier::start(
-        config.issuers,
-        config.max_token_size,
-        Arc::clone(&clock) as _,
-        &CancellationToken::new(),
-    );
-    let log = LogQueue::start(LogFormat::Json, std::io::sink()).expect("a thread starts");
-    DoorState {
-        authorizer: Arc::new(Authorizer {
-            rules: config.rules,
-            token_sources: config.token_sources,
-            identity: config.identity,
-            verifier: Arc::new(verifier.expect("the issuer's settings are good")),
-            deadline: config.deadline,
-            clock,
-        }),
-        telemetry: Arc::new(Telemetry::new(log, DecisionLog::All, &labels)),
-        answers: Arc::new(config.answers),
-    }
+    inside::state(&SCENE.configuration().replace("jwks_file: keys.json", &keys))
 }
 
 /// The heart alone.
@@ -109,7 +62,9 @@ fn state() -> DoorState {
 fn decide(bencher: Bencher<'_, '_>) {
     let state = state();
     let ask = SCENE.asks(Door::AuthRequest, WARM, 1);
-    let head = parsed(&ask[0]).into_parts().0;
+    let head = inside::question(Door::AuthRequest, &ask[0].wire)
+        .into_parts()
+        .0;
     let fields = head.headers.iter();
     let fields: Vec<_> = fields
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
@@ -134,64 +89,28 @@ fn decide(bencher: Bencher<'_, '_>) {
 /// Envoy's door: the frame in, the frame out.
 #[divan::bench]
 fn envoy_grpc(bencher: Bencher<'_, '_>) {
-    let ask = SCENE.asks(Door::Grpc, WARM, 1);
-    let question = || {
-        Request::post("/envoy.service.auth.v3.Authorization/Check")
-            .version(Version::HTTP_2)
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(Full::new(ask[0].wire.clone()))
-            .expect("a request is well formed")
-    };
-    let (service, _health) = Service::grpc(Arc::new(LiveDoors::new(state(), 1024)));
-    exchange(bencher, &service, question);
+    exchange(bencher, Door::Grpc);
 }
 
 /// nginx's door.
 #[divan::bench]
 fn auth_request(bencher: Bencher<'_, '_>) {
-    let ask = SCENE.asks(Door::AuthRequest, WARM, 1);
-    let service = Service::http(Arc::new(LiveDoors::new(state(), 1024)));
-    exchange(bencher, &service, || parsed(&ask[0]));
+    exchange(bencher, Door::AuthRequest);
 }
 
 /// Traefik's door.
 #[divan::bench]
 fn forward_auth(bencher: Bencher<'_, '_>) {
-    let ask = SCENE.asks(Door::ForwardAuth, WARM, 1);
-    let service = Service::http(Arc::new(LiveDoors::new(state(), 1024)));
-    exchange(bencher, &service, || parsed(&ask[0]));
+    exchange(bencher, Door::ForwardAuth);
 }
 
 /// A question at a door until its answer is whole; writing the question is not measured.
-fn exchange<B>(bencher: Bencher<'_, '_>, service: &Service, question: impl Fn() -> Request<B>)
-where
-    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
-{
-    let once = |request: Request<B>| {
-        RUNTIME.block_on(async {
-            let (head, body) = service.answer(request).await.into_parts();
-            let body = body.collect().await.expect("the answer is whole");
-            (head, body.to_bytes())
-        })
-    };
-    let (head, _) = once(question());
-    assert_eq!(head.status, StatusCode::OK, "{head:?}");
+fn exchange(bencher: Bencher<'_, '_>, door: Door) {
+    let ask = SCENE.asks(door, WARM, 1);
+    let service = inside::service(door, state());
+    let question = || inside::question(door, &ask[0].wire);
+    inside::answer(&service, question());
     bencher
         .with_inputs(question)
-        .bench_local_values(|request| black_box(once(request)));
-}
-
-/// A question for HTTP/1.1, as hyper would hand it over.
-fn parsed(ask: &Ask) -> Request<Empty<Bytes>> {
-    let text = std::str::from_utf8(&ask.wire).expect("a question is ASCII");
-    let mut lines = text.trim_end().split("\r\n");
-    let target = lines.next().and_then(|line| line.split(' ').nth(1));
-    let mut request = Request::get(target.expect("a request line has a target"));
-    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
-        request = request.header(name, value);
-    }
-    request
-        .body(Empty::new())
-        .expect("a request is well formed")
+        .bench_local_values(|request| black_box(inside::answer(&service, request)));
 }
