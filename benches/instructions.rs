@@ -21,6 +21,7 @@
 #[path = "compare/ask.rs"]
 #[expect(dead_code, reason = "shared with the comparison")]
 mod ask;
+#[path = "compare/inside.rs"]
 mod inside;
 #[path = "compare/scene.rs"]
 #[expect(dead_code, reason = "shared with the comparison")]
