@@ -44,6 +44,7 @@ use challenge::Challenges;
 use envoy_grpc::EnvoyNames;
 use places::Places;
 use rejection::Rejection;
+pub use rejection::http_status;
 use request_id::RequestIds;
 pub use service::Service;
 use stripping::Stripping;

@@ -111,6 +111,15 @@ impl<'d> Outcome<'d> {
     }
 }
 
+/// The HTTP status that a door answers a decision with.
+#[must_use]
+pub fn http_status(decision: &Decision, door: Door, on_unavailable: OnUnavailable) -> StatusCode {
+    match Outcome::of(decision, door, on_unavailable) {
+        Outcome::Allow(_) => StatusCode::OK,
+        Outcome::Reject(rejection) => rejection.status.http(),
+    }
+}
+
 impl<'d> Rejection<'d> {
     /// The answer to a caller who may not pass.
     pub(super) fn denied(denial: &'d Denial, door: Door) -> Self {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::check::{CheckVerdict, check};
-use super::config::ConfigErrors;
+use super::config::{ConfigErrors, SchemaOf, schema};
 use super::dev::{self, DevError};
 use super::drain::Shutdown;
 use super::explain::{ExplainArguments, ExplainError, explain};
@@ -23,6 +23,7 @@ use super::init::{self, InitArguments, InitError};
 use super::manual::{self, CompletionsArguments, ManArguments};
 use super::online;
 use super::output::{self, OutputError};
+use super::policy_test::{self, TestArguments, TestError};
 use super::probe::{self, ProbeArguments, ProbeError};
 use super::reload::{Loaded, Reloads};
 use super::serve::{RunError, StartError, build};
@@ -86,6 +87,14 @@ enum Command {
     Completions(CompletionsArguments),
     /// Prints the manual page, or writes those of all commands.
     Man(ManArguments),
+    /// Runs policy tests: exit code 0 if every case is as wanted, 1 if one is not, 2 if that cannot be said.
+    Test(TestArguments),
+    /// Prints the JSON Schema (2020-12) of a kind of file, so that editors complete and check it.
+    Schema {
+        /// Of which kind of file.
+        #[arg(value_enum, default_value_t = SchemaOf::Config)]
+        of: SchemaOf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -156,6 +165,8 @@ enum Failure {
     #[error("{0}")]
     Health(#[from] HealthError),
     #[error("{0}")]
+    Test(#[from] TestError),
+    #[error("{0}")]
     Log(#[from] LogThreadError),
     #[error("cannot start: {0}")]
     System(#[source] io::Error),
@@ -193,6 +204,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Health(arguments) => ask_health(&arguments),
         Command::Completions(arguments) => done(manual::completions(&arguments, Cli::command())),
         Command::Man(arguments) => done(manual::man(&arguments, Cli::command())),
+        Command::Test(arguments) => policy_test(&arguments),
+        Command::Schema { of } => done(output::print(|out| writeln!(out, "{:#}", schema(of)))),
     };
     outcome.unwrap_or_else(|failure| failure.tell())
 }
@@ -295,6 +308,11 @@ fn ask_health(arguments: &HealthArguments) -> Result<Exit, Failure> {
     Ok(if ready { Exit::Yes } else { Exit::No })
 }
 
+fn policy_test(arguments: &TestArguments) -> Result<Exit, Failure> {
+    let is_good = runtime()?.block_on(policy_test::run(arguments))?;
+    Ok(if is_good { Exit::Yes } else { Exit::No })
+}
+
 fn start_log(settings: LogSettings) -> Result<LogQueue, LogThreadError> {
     let log = LogQueue::start(settings.format, io::stderr())?;
     install(log.clone(), settings.level);
@@ -336,6 +354,7 @@ impl Failure {
             | Self::Probe(_)
             | Self::Health(_)
             | Self::Log(_)
+            | Self::Test(_)
             | Self::System(_)
             | Self::Output(_) => Exit::Unknown,
         }

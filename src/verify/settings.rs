@@ -8,7 +8,9 @@ use std::time::Duration;
 use secrecy::SecretBox;
 use url::Url;
 
-pub use super::introspection::settings::{ClientAuth, IntrospectionSettings, Mode, Protocol};
+pub use super::introspection::settings::{
+    ClientAuth, GivenAnswer, IntrospectionSettings, Mode, Protocol,
+};
 use crate::domain::claims::TokenRules;
 
 /// One issuer.

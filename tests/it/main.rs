@@ -1,6 +1,6 @@
 //! The test binary that runs on loopback alone.
 //!
-//! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs; the rest needs nothing.
+//! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs, `schema` its validator; the rest needs nothing.
 
 #[cfg(test)]
 mod adversity;
@@ -30,6 +30,8 @@ mod oidc_liveness;
 #[cfg(test)]
 mod overload;
 #[cfg(test)]
+mod policy_test;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod readme;
@@ -39,6 +41,8 @@ mod reasons;
 mod reload;
 #[cfg(test)]
 mod revocations;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(

@@ -369,6 +369,30 @@ findings! {
             problem: String,
         } => "expression", "not an expression: {problem}";
 
+        // Cases.
+        /// A case whose name another has.
+        CaseTwice {
+            /// The line of the first.
+            first_line: usize,
+        } => "case_twice", "the case on line {first_line} has the same name: give each its own";
+        /// No token of a case.
+        CaseToken {
+            /// The text.
+            found: Shown,
+        } => "case_token", "{found} is not a token of a case: write `none`, {{raw: TEXT}} for a text as it is, or claims as in {{claims: {{sub: ann}}}}";
+        /// A key of a token that stands alone, with others.
+        CaseTokenAlone {
+            /// The key.
+            key: &'static str,
+        } => "case_token_alone", "`{key}` does not go with the other keys of this token: remove it, or them";
+        /// No reason.
+        ReasonUnknown {
+            /// The text.
+            found: Shown,
+            /// The reason that was probably meant.
+            suggestion: Option<&'static str>,
+        } => "reason_unknown", "{found} is not the code of a reason{}; docs/reasons.md lists them", DidYouMean(*suggestion);
+
         // Identity headers and answers.
         /// No name of a header.
         HeaderName {

@@ -118,6 +118,7 @@ pub(super) fn settings(
         ),
         // Known when the rules are read.
         longest_fallback: Duration::ZERO,
+        given: None,
         url: url?,
         protocol: protocol?,
     })

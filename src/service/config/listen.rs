@@ -3,12 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::caution::Caution;
 use super::fault::Fault;
 use super::files::Files;
 use super::notes::Notes;
 use super::raw::RawListen;
 use super::read::{At, Reader, Setting, Shown, Trail, mapping};
+use super::schema;
 use super::shapes::{scalar_as, text};
 use super::tls::{self, RawTls};
 use super::tree::{Node, Value};
@@ -236,6 +239,15 @@ pub(super) fn read_listener(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<Option<RawListener>>> {
+    if reader.sketches(|reader| {
+        let (address, mapping) = (
+            reader.shape_of(read_address),
+            reader.shape_of(RawEndpoint::read),
+        );
+        json!({"anyOf": [address, {"const": false}, mapping]})
+    }) {
+        return None;
+    }
     if let Value::Scalar(scalar) = &node.value
         && matches!(scalar.text.as_str(), "off" | "false")
     {
@@ -306,6 +318,9 @@ fn read_address(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<ListenAddress>> {
+    if reader.sketches(|_| json!({"type": "string", "minLength": 1})) {
+        return None;
+    }
     let expected =
         "an address such as 127.0.0.1:9191, `unix:/path/to.sock`, `systemd:NAME` or `off`";
     scalar_as(expected, node, trail, reader, |scalar| {
@@ -375,6 +390,9 @@ fn socket_path(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Optio
 
 /// Permission bits in octal, quoted or not.
 fn mode(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<At<u32>> {
+    if reader.sketches(|_| schema::octal()) {
+        return None;
+    }
     scalar_as(
         "permission bits in octal such as \"0660\"",
         node,

@@ -5,6 +5,7 @@
 //! Refuses to know what the settings do.
 
 mod bounds;
+pub(super) mod cases;
 mod caution;
 mod environment;
 mod fault;
@@ -17,6 +18,7 @@ mod key_source;
 mod limits;
 mod listen;
 mod notes;
+mod offline;
 mod opaque;
 mod problem;
 mod raw;
@@ -24,6 +26,7 @@ mod read;
 mod revocation;
 mod rules;
 mod scalar;
+mod schema;
 mod shapes;
 mod source;
 mod suggest;
@@ -54,6 +57,7 @@ use shapes::Switch;
 use source::Source;
 use tree::{MAX_FILE_SIZE, Node};
 
+pub use cases::Case;
 pub use caution::Caution;
 pub use environment::Environment;
 pub use fault::Fault;
@@ -63,6 +67,7 @@ pub use listen::{Endpoint, ListenAddress, ListenSettings, UnixAddress};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use read::Shown;
 pub use revocation::{BearerSecret, RevocationConfig};
+pub use schema::{SchemaOf, schema};
 pub use source::{Place, Span};
 
 /// What is meant: everything that the process is built from.
@@ -147,6 +152,29 @@ impl Config {
     /// Everything that is wrong with the text.
     pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Self, ConfigErrors> {
         Written::parse(text.to_owned(), path, environment).try_into()
+    }
+
+    /// As [`Self::parse`], for a rehearsal: secrets, key sets and certificates need not be there.
+    ///
+    /// Listeners, revocations and where keys are kept are not looked at. What is checked of tokens
+    /// and rules is what the file says.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the rest of the text.
+    pub fn rehearse(
+        text: &str,
+        path: &Path,
+        environment: &Environment,
+    ) -> Result<Self, ConfigErrors> {
+        let mut written = Written::parse(text.to_owned(), path, environment);
+        if let Some(raw) = &mut written.raw {
+            raw.take_offline();
+        }
+        written.problems.retain(|problem| {
+            let unset = matches!(problem.fault, Fault::VariableUnset { .. });
+            !(unset && problem.place.path.ends_with(".secret"))
+        });
+        written.try_into()
     }
 }
 

@@ -38,7 +38,7 @@ mapping! {
         forward_token: At<Switch> = switch,
         /// Who may revoke tokens; default nobody.
         revocation: RawRevocation = RawRevocation::read,
-        /// Which requests pass: the first rule that matches decides, and a request that none matches is denied.
+        /// Which requests pass: the first rule that matches decides, and a request that none matches is denied. Required.
         rules: At<Vec<RawRule>> = list(RawRule::read),
         /// The headers that tell the upstream who is asking: name of the header, path of the claim.
         identity: At<Vec<Named<At<String>>>> = names(text),

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::fault::Fault;
 use super::problem::Problem;
 use super::source::{Source, Span};
@@ -53,10 +55,20 @@ pub(super) enum Trail<'t> {
     Index(&'t Self, usize),
 }
 
-/// Collects what is wrong.
+/// Collects what is wrong; or, where no file is read, what a file may say.
 pub(super) struct Reader<'s> {
     source: &'s Source,
     problems: &'s mut Vec<Problem>,
+    sketch: Sketch,
+}
+
+/// Whether a value is read, or its shape asked for.
+#[derive(Debug)]
+enum Sketch {
+    /// A value is read.
+    Off,
+    /// The shape of the reader that was asked last, until it is taken.
+    On(Json),
 }
 
 impl<T> Setting<T> {
@@ -96,6 +108,15 @@ impl<T> From<Option<T>> for Setting<T> {
 }
 
 impl<T> At<T> {
+    /// What is made of the value, at the same place.
+    pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> At<U> {
+        At {
+            value: make(self.value),
+            spot: self.spot,
+            substituted: self.substituted,
+        }
+    }
+
     /// Another value of the same place.
     pub(super) fn with<U>(&self, value: U) -> At<U> {
         At {
@@ -175,7 +196,38 @@ impl Trail<'_> {
 
 impl<'s> Reader<'s> {
     pub(super) const fn new(source: &'s Source, problems: &'s mut Vec<Problem>) -> Self {
-        Self { source, problems }
+        Self {
+            source,
+            problems,
+            sketch: Sketch::Off,
+        }
+    }
+
+    /// The shape (JSON Schema) of what a reading function reads, told by the function itself: each
+    /// begins with [`Self::sketches`]. Null where one says nothing.
+    pub(super) fn shape_of<T>(
+        &mut self,
+        read: impl FnOnce(&Node, &Trail<'_>, &mut Self) -> Option<T>,
+    ) -> Json {
+        let before = std::mem::replace(&mut self.sketch, Sketch::On(Json::Null));
+        let nothing = Node {
+            span: Span::default(),
+            value: Value::Null,
+        };
+        read(&nothing, &Trail::Root, self);
+        match std::mem::replace(&mut self.sketch, before) {
+            Sketch::On(shape) => shape,
+            Sketch::Off => Json::Null,
+        }
+    }
+
+    /// Whether a shape is asked for: it is said then, and there is nothing to read.
+    pub(super) fn sketches(&mut self, shape: impl FnOnce(&mut Self) -> Json) -> bool {
+        if matches!(self.sketch, Sketch::Off) {
+            return false;
+        }
+        self.sketch = Sketch::On(shape(self));
+        true
     }
 
     pub(super) fn note(&mut self, fault: Fault, span: Span, trail: &Trail<'_>) {
@@ -245,16 +297,17 @@ impl<'s> Reader<'s> {
 }
 
 /// Declares a mapping of the file: its keys, what each holds and how that is read.
-/// The key is the field's name; a key that is not declared is an error.
+/// The key is the field's name; a key that is not declared is an error. The comment on a key is its description
+/// in the schema, and ends in `Required.` where the key must be there.
 macro_rules! mapping {
-    ($(#[$meta:meta])* $name:ident ($expected:literal) {
-        $($(#[$field_meta:meta])* $key:ident: $type:ty = $read:expr,)+
+    ($(#[doc = $doc:literal])+ $name:ident ($expected:literal) {
+        $($(#[doc = $key_doc:literal])+ $key:ident: $type:ty = $read:expr,)+
     }) => {
-        $(#[$meta])*
+        $(#[doc = $doc])+
         pub(super) struct $name {
             /// Where the mapping stands.
             pub(super) spot: $crate::service::config::read::Spot,
-            $($(#[$field_meta])* pub(super) $key: $crate::service::config::read::Setting<$type>,)+
+            $($(#[doc = $key_doc])+ pub(super) $key: $crate::service::config::read::Setting<$type>,)+
         }
 
         impl std::fmt::Debug for $name {
@@ -283,6 +336,16 @@ macro_rules! mapping {
                 reader: &mut $crate::service::config::read::Reader<'_>,
             ) -> Option<Self> {
                 use $crate::service::config::read::Trail;
+                if reader.sketches(|reader| {
+                    let keys = vec![$((
+                        stringify!($key),
+                        &[$($key_doc),+][..],
+                        reader.shape_of($read),
+                    )),+];
+                    $crate::service::config::schema::mapping(&[$($doc),+], keys)
+                }) {
+                    return None;
+                }
                 let mut this = Self::absent(trail.spot(node.span));
                 let mut misspelt = Vec::new();
                 for entry in reader.entries(node, trail, $expected)? {

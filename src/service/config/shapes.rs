@@ -4,14 +4,20 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::fault::Fault;
 use super::read::{At, Reader, Shown, Trail};
 use super::scalar;
+use super::schema;
 use super::suggest;
 use super::tree::{Node, Scalar, ScalarKind, Value};
 
 /// Text; a number counts as the text that it is written as.
 pub(super) fn text(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<At<String>> {
+    if reader.sketches(|_| schema::text()) {
+        return None;
+    }
     scalar_as("text", node, trail, reader, |scalar| match scalar.kind {
         ScalarKind::Text | ScalarKind::Number => Some(Ok(scalar.text.clone())),
         ScalarKind::Bool => None,
@@ -31,6 +37,9 @@ pub(super) fn switch(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<Switch>> {
+    if reader.sketches(|_| schema::or_variable(&json!({"type": "boolean"}))) {
+        return None;
+    }
     const EXPECTED: &str = "true or false, without quotes";
     scalar_as(EXPECTED, node, trail, reader, |scalar| {
         match (scalar.kind, scalar.text.as_str()) {
@@ -56,6 +65,9 @@ pub(super) fn duration(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<Duration>> {
+    if reader.sketches(|_| schema::pattern("^[0-9]+(ms|s|m|h|d)$")) {
+        return None;
+    }
     scalar_as(
         "a duration such as 30s, 5m or 24h",
         node,
@@ -76,6 +88,9 @@ pub(super) fn duration(
 
 /// A number of bytes, bare or with its unit.
 pub(super) fn size(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<At<usize>> {
+    if reader.sketches(|_| schema::number_or("^[0-9]+(B|KiB|MiB)?$")) {
+        return None;
+    }
     scalar_as("a size such as 16KiB", node, trail, reader, |scalar| {
         let found = Shown::new(&scalar.text, scalar.substituted);
         Some(scalar::size(&scalar.text).ok_or(Fault::Size { found }))
@@ -84,6 +99,9 @@ pub(super) fn size(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> O
 
 /// A whole number.
 pub(super) fn count(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<At<usize>> {
+    if reader.sketches(|_| schema::number_or("^[0-9]+$")) {
+        return None;
+    }
     scalar_as("a whole number", node, trail, reader, |scalar| {
         let found = Shown::new(&scalar.text, scalar.substituted);
         Some(scalar.text.parse().map_err(|_| Fault::Count { found }))
@@ -95,6 +113,9 @@ pub(super) fn choice<T: Copy>(
     choices: &'static [(&'static str, T)],
 ) -> impl Fn(&Node, &Trail<'_>, &mut Reader<'_>) -> Option<At<T>> {
     move |node, trail, reader| {
+        if reader.sketches(|_| schema::one_of(choices.iter().map(|(word, _)| *word))) {
+            return None;
+        }
         scalar_as("a word", node, trail, reader, |scalar| {
             let found = choices.iter().find(|(word, _)| *word == scalar.text);
             Some(found.map(|(_, value)| *value).ok_or_else(|| {
@@ -118,6 +139,11 @@ pub(super) fn list<T>(
     item: impl Fn(&Node, &Trail<'_>, &mut Reader<'_>) -> Option<T>,
 ) -> impl Fn(&Node, &Trail<'_>, &mut Reader<'_>) -> Option<At<Vec<T>>> {
     move |node, trail, reader| {
+        if reader.sketches(
+            |reader| json!({"type": "array", "minItems": 1, "items": reader.shape_of(&item)}),
+        ) {
+            return None;
+        }
         let Value::List(items) = &node.value else {
             if let Value::Scalar(scalar) = &node.value {
                 let found = Shown::new(&scalar.text, scalar.substituted);
@@ -156,6 +182,11 @@ pub(super) fn names<T>(
     value: impl Fn(&Node, &Trail<'_>, &mut Reader<'_>) -> Option<T>,
 ) -> impl Fn(&Node, &Trail<'_>, &mut Reader<'_>) -> Option<At<Vec<Named<T>>>> {
     move |node, trail, reader| {
+        if reader.sketches(
+            |reader| json!({"type": "object", "additionalProperties": reader.shape_of(&value)}),
+        ) {
+            return None;
+        }
         let mut read = Vec::new();
         for entry in reader.entries(node, trail, "a mapping")? {
             let at = Trail::Key(trail, &entry.key);

@@ -9,6 +9,7 @@ use super::*;
 mod faults;
 mod introspection;
 mod meaning;
+mod schema;
 mod warnings;
 
 /// A configuration that is good, for tests that spoil one thing.

@@ -15,7 +15,7 @@ mapping! {
     RawTls ("a mapping with the keys `cert_file` and `key_file`") {
         /// Our certificate, and those between it and the clients' trust anchors (PEM). Required.
         cert_file: At<PathBuf> = file,
-        /// Its private key (PEM, without a passphrase). Required; may be the same file.
+        /// Its private key (PEM, without a passphrase); may be the same file. Required.
         key_file: At<PathBuf> = file,
         /// The trust anchors of clients (PEM): who has no certificate from them cannot connect.
         /// Default none: everyone who reaches the listener can.

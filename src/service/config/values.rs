@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use secrecy::SecretString;
-use serde_json::{Map, Number, Value as Json};
+use serde_json::{Map, Number, Value as Json, json};
 
 use crate::domain::algorithm::Algorithm;
 use crate::domain::policy::OnOutage;
 
 use super::fault::Fault;
 use super::read::{At, Reader, Shown, Trail};
+use super::schema;
 use super::shapes::{Named, choice, duration, list, names, scalar_as, text};
 use super::suggest;
 use super::tree::{Node, ScalarKind, Value};
@@ -37,6 +38,11 @@ pub(super) fn audiences(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<RawAudiences>> {
+    if reader
+        .sketches(|reader| json!({"anyOf": [schema::one_of(["any"]), reader.shape_of(list(text))]}))
+    {
+        return None;
+    }
     if let Value::Scalar(scalar) = &node.value
         && scalar.text == "any"
     {
@@ -66,6 +72,9 @@ pub(super) fn algorithm(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<Algorithm>> {
+    if reader.sketches(|_| schema::one_of(Algorithm::ALL.map(Algorithm::name))) {
+        return None;
+    }
     scalar_as(
         "the name of an algorithm, such as RS256",
         node,
@@ -110,6 +119,13 @@ pub(super) fn source(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<RawSource>> {
+    if reader.sketches(|reader| {
+        let name = reader.shape_of(text);
+        let place = |key| schema::only(key, &name);
+        json!({"anyOf": [schema::one_of(["authorization"]), place("cookie"), place("header")]})
+    }) {
+        return None;
+    }
     const EXPECTED: &str = "`authorization`, `{cookie: NAME}` or `{header: NAME}`";
     const KEYS: &[&str] = &["cookie", "header"];
     if matches!(node.value, Value::Scalar(_)) {
@@ -150,6 +166,12 @@ pub(super) fn on_outage(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<OnOutage>> {
+    if reader.sketches(|reader| {
+        let longest = reader.shape_of(duration);
+        json!({"anyOf": [schema::one_of(["unavailable"]), schema::only("last_known", &longest)]})
+    }) {
+        return None;
+    }
     const EXPECTED: &str = "`unavailable` or `{last_known: 60s}`";
     if matches!(node.value, Value::Scalar(_)) {
         return choice(&[("unavailable", OnOutage::Unavailable)])(node, trail, reader);
@@ -174,10 +196,13 @@ pub(super) fn jwks(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<SecretString>> {
+    if reader.sketches(|_| json!({"type": ["object", "string"], "minLength": 1})) {
+        return None;
+    }
     const EXPECTED: &str = "a JWK Set: a mapping with the key `keys`, or its JSON text";
     match &node.value {
         Value::Map(_) => {
-            let json = json(node, trail, reader)?;
+            let json = value(node, trail, reader)?;
             Some(At {
                 value: SecretString::from(json.to_string()),
                 spot: trail.spot(node.span),
@@ -198,6 +223,15 @@ pub(super) fn claims(
     trail: &Trail<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<At<Vec<Named<At<Json>>>>> {
+    if reader.sketches(|reader| {
+        schema::with(
+            reader.shape_of(names(claim_value)),
+            "minProperties",
+            json!(1),
+        )
+    }) {
+        return None;
+    }
     if let Value::Map(entries) = &node.value
         && entries.is_empty()
     {
@@ -209,12 +243,15 @@ pub(super) fn claims(
 
 /// The value that a claim is compared with: text, a number, or true or false.
 fn claim_value(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<At<Json>> {
+    if reader.sketches(|_| json!({"type": ["string", "number", "boolean"]})) {
+        return None;
+    }
     const EXPECTED: &str = "one value that the claim equals or contains";
     let Value::Scalar(scalar) = &node.value else {
         reader.note_kind(EXPECTED, node, trail);
         return None;
     };
-    let value = json(node, trail, reader)?;
+    let value = value(node, trail, reader)?;
     Some(At {
         value,
         spot: trail.spot(node.span),
@@ -223,7 +260,7 @@ fn claim_value(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Optio
 }
 
 /// The JSON that a value stands for.
-fn json(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<Json> {
+pub(super) fn value(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<Json> {
     match &node.value {
         Value::Unknown(_) => {
             reader.note_kind("a value", node, trail);
@@ -246,13 +283,13 @@ fn json(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<Json>
         Value::List(items) => items
             .iter()
             .enumerate()
-            .map(|(index, item)| json(item, &Trail::Index(trail, index), reader))
+            .map(|(index, item)| value(item, &Trail::Index(trail, index), reader))
             .collect::<Option<Vec<_>>>()
             .map(Json::Array),
         Value::Map(_) => {
             let mut object = Map::new();
             for entry in reader.entries(node, trail, "a mapping")? {
-                let value = json(&entry.value, &Trail::Key(trail, &entry.key), reader)?;
+                let value = value(&entry.value, &Trail::Key(trail, &entry.key), reader)?;
                 object.insert(entry.key.clone(), value);
             }
             Some(Json::Object(object))

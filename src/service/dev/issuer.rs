@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::algorithm::Algorithm;
 use crate::domain::claims::UnixTime;
 use crate::service::config::ListenAddress;
 use crate::service::connection::{ConnectionLimits, Driver, Protocol, Routes};
@@ -63,7 +64,7 @@ impl DevIssuer {
         Ok(Self {
             listener,
             address,
-            key: SigningKey::generate()?.0,
+            key: SigningKey::generate(Algorithm::Es256, "dev")?,
         })
     }
 

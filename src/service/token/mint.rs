@@ -122,7 +122,7 @@ fn key(file: &Path) -> Result<SigningKey, MintError> {
         let der = PrivatePkcs8KeyDer::from_pem_file(file).map_err(|_| bad())?;
         return SigningKey::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| bad());
     }
-    let (key, pkcs8) = SigningKey::generate()?;
+    let (key, pkcs8) = SigningKey::generate_pkcs8()?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let mut out = options.open(file).map_err(failed)?;

@@ -12,6 +12,7 @@ use super::super::failure::FetchError;
 use super::super::fetch::{check_url, classify, read_body};
 use super::super::settings::PlainHttp;
 use super::failure::Failure;
+use super::given::GivenAnswer;
 use super::settings::{ClientAuth, Protocol};
 use super::signed::Signer;
 use crate::domain::introspection::Answer;
@@ -30,6 +31,8 @@ pub(super) struct Endpoint {
     pub(super) plain_http: PlainHttp,
     pub(super) protocol: Protocol,
     pub(super) signer: Signer,
+    /// What stands in for the endpoint.
+    pub(super) given: Option<GivenAnswer>,
 }
 
 /// What is sent.
@@ -42,6 +45,9 @@ struct Message {
 impl Endpoint {
     /// Asks about a token.
     pub(super) async fn ask(&self, token: &SecretString) -> Result<Answer, Failure> {
+        if let Some(given) = &self.given {
+            return given.about(token);
+        }
         check_url(&self.url, self.plain_http)?;
         let asked = self.signer.now();
         let Message {
@@ -213,6 +219,7 @@ mod tests {
                 rules: fixture::rules("i").into(),
                 clock: std::sync::Arc::new(SystemClock),
             },
+            given: None,
         }
     }
 

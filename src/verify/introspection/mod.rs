@@ -9,13 +9,13 @@
 //! | the endpoint is slow, broken, refuses us, or talks nonsense | Unavailable, or the last answer where the rule allows one so old |
 //! | it did so five times in a row | the same, at once; one call tries whether it is back |
 //!
-//! No answer is believed past the `exp` of its token. Whoever stops waiting cancels nothing: calls
-//! belong to no request. The rooms: `endpoint` is one call, `signed` an answer that is a JWT, `memory` what is remembered, `plan`
-//! what that is worth, `breaker` when the endpoint is left alone.
+//! No answer is believed past the `exp` of its token. Whoever stops waiting cancels nothing: calls belong to no request.
+//! The rooms: `endpoint` is one call, `signed` an answer that is a JWT, `memory` what is remembered, `plan` what that is worth, `breaker` when the endpoint is left alone.
 
 mod breaker;
 mod endpoint;
 mod failure;
+mod given;
 mod memory;
 mod plan;
 pub mod settings;
@@ -158,6 +158,7 @@ impl Introspector {
                 plain_http: means.plain_http,
                 protocol: settings.protocol,
                 signer: means.signer,
+                given: settings.given,
             },
             mode: settings.mode,
             lifetimes,

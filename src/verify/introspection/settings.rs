@@ -8,6 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
 
+pub use super::given::GivenAnswer;
+
 /// One issuer's introspection endpoint.
 #[derive(Debug)]
 pub struct IntrospectionSettings {
@@ -29,6 +31,8 @@ pub struct IntrospectionSettings {
     pub cache_size: usize,
     /// For how long a rule may fall back on the last answer, at most; zero where none does.
     pub longest_fallback: Duration,
+    /// What stands in for the endpoint where nobody may be asked.
+    pub given: Option<GivenAnswer>,
 }
 
 /// How an introspection endpoint is asked.
@@ -109,6 +113,7 @@ impl IntrospectionSettings {
             max_concurrent,
             cache_size,
             longest_fallback,
+            given: _,
         } = self;
         let way = match protocol {
             Protocol::Rfc7662(auth) => json!([auth.fingerprint()]),

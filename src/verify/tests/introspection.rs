@@ -24,6 +24,7 @@ pub(super) fn asking(url: Url, protocol: Protocol) -> IntrospectionSettings {
         max_concurrent: 64,
         cache_size: 1024 * 1024,
         longest_fallback: Duration::ZERO,
+        given: None,
     }
 }
 

@@ -257,6 +257,7 @@ fn settings(issuer: &Issuer) -> IssuerSettings {
             max_concurrent: 16,
             cache_size: 1024 * 1024,
             longest_fallback: PATIENCE * 2,
+            given: None,
         }),
         opaque: Opaque::Rest,
     }
