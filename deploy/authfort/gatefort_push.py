@@ -5,7 +5,8 @@
     auth = AuthFort(...)
     forward_revocations(auth, ["http://10.0.0.5:9193", "http://10.0.0.6:9193"], secret=SECRET)
 
-Every replica of Gatefort is told by name. AuthFort runs its hooks after the commit and before it
+Every replica of Gatefort is told by name; where replicas tell each other (`revocation.fan_out`), one
+address is enough. AuthFort runs its hooks after the commit and before it
 answers, and logs what they raise: an act is never undone because a replica is down.
 """
 

@@ -153,6 +153,8 @@ reasons! {
         IntrospectionBusy => "introspection_busy",
         /// More decisions are under way than `limits.in_flight` allows.
         Overloaded => "overloaded",
+        /// The rule demands every replica's revocations, and this one has not followed them for `max_lag`.
+        RevocationsBehind => "revocations_behind",
         /// The decision took longer than `deadline`.
         DeadlineExceeded => "deadline_exceeded",
         /// A defect of ours: a panic, caught.

@@ -247,6 +247,12 @@ impl Terms {
         }
     }
 
+    /// Whether these refuse whatever the others refuse.
+    #[must_use]
+    pub fn include(self, other: Self) -> bool {
+        self.and(other) == self
+    }
+
     /// Whether a token issued then is refused now.
     fn refuse(self, issued_at: UnixTime, now: UnixTime) -> bool {
         now < self.all_until || (issued_at < self.before && now < self.before_until)

@@ -49,6 +49,9 @@ struct Readiness {
     draining: bool,
     /// The issuers that readiness waits for and whose keys are not there.
     missing: Vec<Arc<str>>,
+    /// Whether readiness waits for the revocations of other replicas.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    awaits_revocations: bool,
 }
 
 /// `/status`.
@@ -162,6 +165,7 @@ impl AdminState {
                 .filter(|issuer| issuer.state == KeyState::Blind && !issuer.optional)
                 .map(|issuer| issuer.issuer)
                 .collect(),
+            awaits_revocations: !verifier.revocations().is_settled(),
         }
     }
 }

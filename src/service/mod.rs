@@ -26,6 +26,7 @@ mod output;
 mod parts;
 mod policy_test;
 mod probe;
+mod readiness;
 mod rehearsal;
 mod reload;
 mod revoke;

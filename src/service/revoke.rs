@@ -3,7 +3,7 @@
 //! `POST /revocations` takes a batch, `GET` tells how full the list is; both ask for the secret, or
 //! for a certificate that `revocation.client_identities` names.
 //! The two event endpoints ask for none: an issuer's signature is worth more. What is answered with
-//! 2xx is in force, and on disk where there is a file.
+//! 2xx is in force, and on disk where there is a file; whether other replicas can know it is said.
 
 use std::sync::Arc;
 
@@ -315,7 +315,11 @@ fn unavailable(reason: &'static str) -> Response {
 }
 
 fn not_kept_answer(not_kept: NotKept) -> Response {
-    let answer = json!({"error": "not_kept", "description": not_kept.to_string()});
+    let error = match not_kept {
+        NotKept::InFile => "not_kept",
+        NotKept::InStream => "not_spread",
+    };
+    let answer = json!({"error": error, "description": not_kept.to_string()});
     (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
 }
 

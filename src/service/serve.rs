@@ -22,6 +22,7 @@ use super::fixed::Fixed;
 use super::listen::{BindError, BoundAddress, Lifetime, Listener, connection_cap};
 use super::live::{ConfigOrigin, Live};
 use super::parts::Parts;
+use super::readiness::watch_readiness;
 use super::reload::Reloads;
 use super::revoke::RevocationPages;
 use super::systemd::{self, Inherited};
@@ -110,11 +111,6 @@ const ADMIN_CONNECTIONS: usize = 64;
 
 /// How long the admin pages, and then the key caches, may take to end when nothing needs them any more.
 const LAST_STEPS: Duration = Duration::from_secs(1);
-
-/// How often readiness is looked at, for gRPC health: soon at the start, where tests and rolling
-/// updates wait for it, then rarely.
-const FIRST_LOOKS: Duration = Duration::from_millis(20);
-const LATER_LOOKS: Duration = Duration::from_secs(1);
 
 /// Makes what `config` describes and binds its listeners; nothing is accepted yet.
 ///
@@ -312,6 +308,11 @@ impl Bound {
         parts.spawn("service manager", async move {
             systemd::report(&live, &draining).await;
         });
+        // Until the last answer is given: it may be about a rule that demands every revocation.
+        let revocations = Arc::clone(self.live.verifier().revocations());
+        parts.spawn("revocation fan-out", async move {
+            match revocations.follow(&SystemClock).await {}
+        });
         let watch = watch_readiness(
             Arc::clone(&self.live),
             self.health.clone(),
@@ -384,36 +385,4 @@ async fn refill_recent(live: Arc<Live>) {
         sleep(Duration::from_secs(1)).await;
         live.telemetry().refill_recent();
     }
-}
-
-/// Tells gRPC health, and the log, whether the keys are there.
-async fn watch_readiness(
-    live: Arc<Live>,
-    health: Option<HealthReporter>,
-    draining: CancellationToken,
-) {
-    let mut told = None;
-    let watch = async {
-        loop {
-            let ready = live.verifier().is_ready();
-            if told != Some(ready) {
-                told = Some(ready);
-                if ready {
-                    tracing::info!("ready");
-                } else {
-                    tracing::warn!("not ready: an issuer's keys are missing");
-                }
-                if let Some(reporter) = &health {
-                    let status = if ready {
-                        ServingStatus::Serving
-                    } else {
-                        ServingStatus::NotServing
-                    };
-                    report_health(reporter, status).await;
-                }
-            }
-            sleep(if ready { LATER_LOOKS } else { FIRST_LOOKS }).await;
-        }
-    };
-    draining.run_until_cancelled(watch).await;
 }

@@ -12,6 +12,7 @@ pub mod process;
 mod queue;
 mod recent;
 mod reloads;
+mod revocations;
 mod scrape;
 pub mod settings;
 mod timestamp;

@@ -16,8 +16,8 @@ use super::decisions::DecisionTable;
 use super::latency::Latencies;
 use super::reloads::Reloads;
 use super::tls::TlsSeries;
-use super::{Telemetry, introspection, process};
-use crate::verify::revocations::{FileState, RevocationStatus};
+use super::{Telemetry, introspection, process, revocations};
+use crate::verify::revocations::RevocationStatus;
 use crate::verify::{IssuerStatus, KeyState};
 
 /// The label of one listener's series.
@@ -150,7 +150,7 @@ impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         self.encode_issuers(&mut encoder)?;
         introspection::encode(&self.issuers, &mut encoder)?;
-        self.encode_revocations(&mut encoder)?;
+        revocations::encode(&self.revocations, &mut encoder)?;
         counter(
             &mut encoder,
             "gatefort_log_dropped",
@@ -185,45 +185,6 @@ impl Collector for Readings {
 }
 
 impl Readings {
-    fn encode_revocations(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let RevocationStatus {
-            entries,
-            max_entries,
-            evicted,
-            file,
-        } = self.revocations;
-        let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
-        gauge(
-            encoder,
-            "gatefort_revocations",
-            "Revocations in the list",
-            Some(number(entries)),
-        )?;
-        gauge(
-            encoder,
-            "gatefort_revocations_max",
-            "The most revocations that there can be",
-            Some(number(max_entries)),
-        )?;
-        counter(
-            encoder,
-            "gatefort_revocations_evicted",
-            "Revocations in force that gave way to others because the list was full",
-            evicted,
-        )?;
-        let is_good = match file {
-            FileState::None => None,
-            FileState::Good => Some(1_u64),
-            FileState::Failed => Some(0),
-        };
-        gauge(
-            encoder,
-            "gatefort_revocations_file_good",
-            "1 if the last write of the file of revocations was good, 0 if not; absent without a file",
-            is_good,
-        )
-    }
-
     fn encode_issuers(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let mut state = encoder.encode_descriptor(
             "gatefort_jwks_state",
@@ -283,7 +244,7 @@ impl Readings {
     }
 }
 
-fn counter(
+pub(super) fn counter(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -294,7 +255,7 @@ fn counter(
 }
 
 /// A gauge, if there is a value to show.
-fn gauge<N>(
+pub(super) fn gauge<N>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -318,6 +279,8 @@ mod tests {
     use super::*;
     use crate::authorizer::Verdict;
     use crate::domain::reason::DenyReason;
+    use crate::verify::revocations::FileState;
+    use crate::verify::revocations::fan_out::FanOutStatus;
     use crate::verify::{Circuit, IntrospectionStatus};
 
     fn issuer() -> IssuerStatus {
@@ -354,6 +317,17 @@ mod tests {
             max_entries: 1000,
             evicted: 2,
             file: FileState::Failed,
+            fan_out: Some(FanOutStatus {
+                following: false,
+                connected: true,
+                lag: Some(Duration::from_millis(1500)),
+                pending: true,
+                published: 3,
+                received: 4,
+                skipped: 5,
+                reconciled: 6,
+                last_error: Some("timeout"),
+            }),
         }
     }
 
@@ -391,6 +365,14 @@ mod tests {
             "gatefort_revocations_max 1000",
             "gatefort_revocations_evicted_total 2",
             "gatefort_revocations_file_good 0",
+            "gatefort_revocations_following 0",
+            "gatefort_revocations_stream_connected 1",
+            "gatefort_revocations_stream_pending 1",
+            "gatefort_revocations_lag_seconds 1.5",
+            "gatefort_revocations_stream_published_total 3",
+            "gatefort_revocations_stream_received_total 4",
+            "gatefort_revocations_stream_skipped_total 5",
+            "gatefort_revocations_stream_reconciled_total 6",
         ] {
             assert!(
                 text.lines().any(|have| have == line),

@@ -275,12 +275,14 @@ impl Verifier {
         self.issuers.contains_key(issuer)
     }
 
-    /// Whether each issuer has keys or is marked optional.
+    /// Whether each issuer has keys or is marked optional, and other replicas' revocations are known
+    /// or need not be waited for.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.issuers
-            .values()
-            .all(|issuer| issuer.is_optional() || issuer.keys().state() != KeyState::Blind)
+        let mut issuers = self.issuers.values();
+        self.revocations.is_settled()
+            && issuers
+                .all(|issuer| issuer.is_optional() || issuer.keys().state() != KeyState::Blind)
     }
 
     /// Each issuer's state, for `/status`, `/readyz` and `/metrics`; ordered by name.

@@ -11,8 +11,8 @@ use super::{Verification, Verifier};
 use crate::domain::claims::{EventKind, EventRules, Principal, UnixTime};
 use crate::domain::credential::BearerToken;
 use crate::domain::jws::UnverifiedToken;
-use crate::domain::policy::{Demand, Liveness};
-use crate::domain::reason::{DenyReason, Refusal};
+use crate::domain::policy::{Completeness, Demand, Liveness};
+use crate::domain::reason::{DenyReason, OutageReason, Refusal};
 use crate::domain::revocation::Revocation;
 
 impl Verifier {
@@ -20,7 +20,25 @@ impl Verifier {
     /// issuer's own settings say so.
     ///
     /// A JWT is verified first: what does not verify, or was revoked, never reaches an issuer.
+    /// A good token is worth nothing where `liveness` demands every replica's revocations, and they
+    /// are not followed; a bad one is bad all the same.
     pub async fn authenticate(
+        &self,
+        token: BearerToken<'_>,
+        liveness: Liveness,
+        now: UnixTime,
+    ) -> Verification {
+        let mut verification = self.authenticate_live(token, liveness, now).await;
+        if liveness.revocations == Completeness::Required
+            && verification.outcome.is_ok()
+            && !self.revocations.is_complete()
+        {
+            verification.outcome = Err(OutageReason::RevocationsBehind.into());
+        }
+        verification
+    }
+
+    async fn authenticate_live(
         &self,
         token: BearerToken<'_>,
         liveness: Liveness,

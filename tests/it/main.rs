@@ -1,6 +1,8 @@
 //! The test binary that runs on loopback alone.
 //!
 //! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs, `schema` its validator; the rest needs nothing.
+//! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs, `redis` needs a Redis server; the
+//! rest needs nothing.
 
 #[cfg(test)]
 mod adversity;
@@ -37,6 +39,8 @@ mod process;
 mod readme;
 #[cfg(test)]
 mod reasons;
+#[cfg(test)]
+mod redis;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

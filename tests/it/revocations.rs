@@ -1,158 +1,17 @@
 //! Revocation by push, at the built server: what is acknowledged is in force, and stays so over a crash.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use gatefort::domain::claims::UnixTime;
-use gatefort::verify::clock::{Clock as _, SystemClock};
-
-use crate::support::raw::{self, Message};
-use crate::support::server::Gatefort;
+use crate::support::raw;
+use crate::support::revoking::{Home, now, post, revoke};
 use crate::support::tokens::{AUDIENCE, ISSUER, TestKey};
 
 /// Header fields, a body, and the status that they get.
 type Attempt<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16);
-
-const SECRET: &str = "a secret of tests, without spaces";
-
-/// What a server needs that outlives it: its secret, and the file of its revocations.
-struct Home {
-    folder: TempDir,
-    secret: String,
-    key: TestKey,
-}
-
-impl Home {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let secret = SECRET.replace(' ', "-");
-        std::fs::write(folder.path().join("secret"), format!("{secret}\n")).unwrap();
-        Self {
-            folder,
-            secret,
-            key: TestKey::es256("push"),
-        }
-    }
-
-    /// A server with `revocation` as given, `@DIR@` for the folder.
-    fn start_with(&self, revocation: &str) -> Server {
-        let revocation = revocation.replace("@DIR@", &self.folder.path().display().to_string());
-        let jwks = json!({"keys": [self.key.jwk()]});
-        let configuration = format!(
-            "listen: {{grpc: off, http: \"@HTTP@\", admin: \"@ADMIN@\"}}\n\
-             issuers: [{{issuer: '{ISSUER}', audiences: [{AUDIENCE}], jwks: {jwks}}}]\n\
-             {revocation}\n\
-             rules: [{{path: /**, allow: authenticated}}]\n"
-        );
-        Server {
-            process: Gatefort::start(&configuration, "/readyz"),
-            secret: self.secret.clone(),
-        }
-    }
-
-    fn start(&self) -> Server {
-        self.start_with(
-            "revocation: {secret_file: @DIR@/secret, file: @DIR@/revocations, audiences: [gatefort]}",
-        )
-    }
-
-    fn token(&self, claims: &Value) -> String {
-        let now = now();
-        let mut all = json!({"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + 600});
-        for (name, value) in claims.as_object().unwrap() {
-            all[name] = value.clone();
-        }
-        self.key.mint(&all)
-    }
-}
-
-struct Server {
-    process: Gatefort,
-    secret: String,
-}
-
-impl Server {
-    fn admin(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.process.admin).into()
-    }
-
-    /// The status that a gateway gets for a token.
-    fn ask(&self, token: &str) -> u16 {
-        let bearer = format!("Bearer {token}");
-        let request = raw::get(
-            "/auth-request",
-            &[
-                ("authorization", &bearer),
-                ("x-original-method", "GET"),
-                ("x-original-uri", "/app"),
-            ],
-        );
-        let http = (Ipv4Addr::LOCALHOST, self.process.http).into();
-        raw::exchange(http, &request).unwrap().status()
-    }
-
-    /// How many requests were denied for a reason.
-    fn denied(&self, reason: &str) -> u64 {
-        let metrics = raw::exchange(self.admin(), &raw::get("/metrics", &[])).unwrap();
-        let metrics = String::from_utf8(metrics.body).unwrap();
-        let reason = format!("reason=\"{reason}\"");
-        let lines = metrics
-            .lines()
-            .filter(|line| line.starts_with("gatefort_decisions_total"));
-        lines
-            .filter(|line| line.contains(&reason))
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-            .sum()
-    }
-
-    fn revoke(&self, items: &Value) -> Value {
-        let answer = revoke(self.admin(), &self.secret, items).unwrap();
-        assert_eq!(answer.status(), 200, "{:?}", answer.start);
-        serde_json::from_slice(&answer.body).unwrap()
-    }
-
-    fn status(&self) -> Value {
-        let bearer = format!("Bearer {}", self.secret);
-        let request = raw::get("/revocations", &[("authorization", &bearer)]);
-        let answer = raw::exchange(self.admin(), &request).unwrap();
-        assert_eq!(answer.status(), 200);
-        serde_json::from_slice(&answer.body).unwrap()
-    }
-}
-
-fn now() -> u64 {
-    let UnixTime(now) = SystemClock.now();
-    now
-}
-
-fn post(
-    to: SocketAddr,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> std::io::Result<Message> {
-    let length = body.len().to_string();
-    let mut headers = headers.to_vec();
-    headers.push(("content-length", &length));
-    let mut request = raw::request("POST", path, "gatefort.test", &headers);
-    request.extend_from_slice(body);
-    raw::exchange(to, &request)
-}
-
-fn revoke(to: SocketAddr, secret: &str, items: &Value) -> std::io::Result<Message> {
-    let bearer = format!("Bearer {secret}");
-    let headers = [
-        ("authorization", &*bearer),
-        ("content-type", "application/json"),
-    ];
-    let body = json!({"revocations": items}).to_string();
-    post(to, "/revocations", &headers, body.as_bytes())
-}
 
 #[test]
 fn the_next_request_after_the_answer_is_refused() {

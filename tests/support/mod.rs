@@ -14,6 +14,8 @@ pub(crate) mod oidc;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod readme;
+pub(crate) mod redis;
+pub(crate) mod revoking;
 pub(crate) mod server;
 pub(crate) mod tokens;
 pub(crate) mod tools;

@@ -46,6 +46,8 @@ pub struct Liveness {
     pub demand: Demand,
     /// What stands in for an answer that cannot be had.
     pub on_outage: OnOutage,
+    /// How complete the list of revocations must be.
+    pub revocations: Completeness,
 }
 
 /// When an issuer is asked whether a token is still active.
@@ -56,6 +58,16 @@ pub enum Demand {
     ByIssuer,
     /// Always; a token whose issuer cannot be asked is refused.
     Introspection,
+}
+
+/// How complete a replica's list of revocations must be, which other replicas add to as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Completeness {
+    /// What this replica knows is good enough.
+    #[default]
+    BestEffort,
+    /// A replica that has not heard of the others for too long gives no verdict.
+    Required,
 }
 
 /// What stands in for an introspection answer that cannot be had.

@@ -94,6 +94,14 @@ impl RevocationList {
         }
     }
 
+    /// Whether inserting this would change what is refused.
+    #[must_use]
+    pub fn lacks(&self, record: &Record, now: UnixTime) -> bool {
+        let known = self.entries.get(&record.target);
+        !has_ended(record.terms.end(), now)
+            && !known.is_some_and(|terms| terms.include(record.terms))
+    }
+
     /// By what a token is revoked, if it is. Costs one look-up for each of its names.
     #[must_use]
     pub fn find(&self, marks: &Marks) -> Option<TargetKind> {

@@ -253,6 +253,18 @@ findings! {
         BearerSecret => "bearer_secret", "the secret must be at least 16 visible ASCII characters without spaces, as from `openssl rand -hex 32`";
         /// A secret and a file with one.
         SecretTwice => "secret_twice", "`secret` holds it already: keep one of them";
+        /// No address of a Redis server.
+        RedisUrl => "redis_url", "this is not the address of a Redis server: write redis://HOST:PORT/DB, or rediss:// for TLS, and nothing after it";
+        /// A password that no URL can carry.
+        RedisPassword => "redis_password", "the password is empty or not UTF-8 text";
+        /// A password in two places.
+        PasswordTwice => "password_twice", "the password is given already: keep one of `password`, `password_file` and the one in `url`";
+        /// Trust anchors without TLS.
+        RedisCaUnused => "redis_ca_unused", "redis:// has no use for trust anchors: write rediss:// in `url`, or remove the key";
+        /// A rule that demands every replica's revocations where replicas do not meet.
+        RevocationsAlone => "revocations_alone", "there are no other replicas to follow: add `revocation.fan_out`, or remove the key";
+        /// A rule that demands them of a token that it does not look at.
+        RevocationsForAnyone => "revocations_for_anyone", "`allow: anyone` never looks at a token: remove the key, or write `allow: authenticated`";
         /// A token type that the profile's tokens do not have.
         AuthfortTokenType => "authfort_token_type", "AuthFort's access tokens say `typ: JWT`, so that none would pass: remove `token_type`";
         /// No claim path.

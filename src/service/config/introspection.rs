@@ -181,7 +181,11 @@ pub(super) fn liveness(
         }
         None => OnOutage::default(),
     };
-    Liveness { demand, on_outage }
+    Liveness {
+        demand,
+        on_outage,
+        ..Liveness::default()
+    }
 }
 
 /// Answers are remembered for as long as any rule may fall back on them.

@@ -8,6 +8,7 @@ mod bounds;
 pub(super) mod cases;
 mod caution;
 mod environment;
+mod fan_out;
 mod fault;
 mod files;
 mod findings;
@@ -243,7 +244,9 @@ impl Config {
             );
         }
         let asked = introspection::Asked::of(&issuers);
-        let rules = rules::from_raw(raw.rules.into_value().unwrap_or_default(), asked, notes);
+        let demanded = fan_out::demanded(&raw.revocation);
+        let rules = raw.rules.into_value().unwrap_or_default();
+        let rules = rules::from_raw(rules, asked, demanded, notes);
         introspection::remember_for(&rules.set, &mut issuers);
         if no_issuers && rules.tokens == TokenUse::Needed {
             notes.error(Fault::IssuersMissing, &raw.spot);

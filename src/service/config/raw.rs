@@ -10,11 +10,12 @@ use secrecy::SecretString;
 use crate::domain::algorithm::Algorithm;
 use crate::domain::claims::{Profile, TokenType};
 use crate::domain::identity::NonAscii;
-use crate::domain::policy::{Access, OnOutage};
+use crate::domain::policy::{Access, Completeness, OnOutage};
 use crate::gateway::OnUnavailable;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel};
 use crate::verify::settings::Mode;
 
+use super::fan_out::{COMPLETENESS, RawFanOut};
 use super::listen::{RawListener, read_listener};
 use super::read::{At, mapping};
 use super::shapes::{Named, Switch, choice, count, duration, list, names, size, switch, text};
@@ -270,6 +271,8 @@ mapping! {
         audiences: At<RawAudiences> = audiences,
         /// How long after an event its revocation lasts; default `24h`: longer than access tokens live.
         keep: At<Duration> = duration,
+        /// How several replicas tell each other; default not at all: each knows what it was told.
+        fan_out: RawFanOut = RawFanOut::read,
     }
 }
 
@@ -299,6 +302,8 @@ mapping! {
         /// What stands in for an answer that cannot be had: `unavailable` (default: nothing) or `{last_known: 60s}`,
         /// the last answer about the same token, if it is at most so old.
         on_outage: At<OnOutage> = on_outage,
+        /// How complete the list of revocations must be: `best_effort` or `required`; default `revocation.fan_out.mode`.
+        revocations: At<Completeness> = choice(COMPLETENESS),
     }
 }
 

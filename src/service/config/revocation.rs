@@ -13,6 +13,7 @@ use crate::verify::revocations::{DEFAULT_MAX_ENTRIES, RevocationSettings};
 
 use super::bounds::Bounds;
 use super::caution::Caution;
+use super::fan_out;
 use super::fault::Fault;
 use super::files::Files;
 use super::key_source::{self, Given};
@@ -129,6 +130,7 @@ impl RevocationConfig {
             .map(|at| tls::identities(&at.value, notes));
         let keep = KEEP.check(&raw.keep, DEFAULT_KEEP, notes);
         let max_entries = MAX_ENTRIES.check(&raw.max_entries, DEFAULT_MAX_ENTRIES.get(), notes);
+        let fan_out = fan_out::settings(&raw.fan_out, files, notes);
         let events = raw.audiences.given().map(|at| EventRules {
             audiences: match &at.value {
                 RawAudiences::Any => Audiences::Any,
@@ -152,6 +154,7 @@ impl RevocationConfig {
             list: RevocationSettings {
                 max_entries: NonZeroUsize::new(max_entries)?,
                 file: raw.file.given().map(|at| files.resolve(&at.value)),
+                fan_out,
             },
             events,
         })

@@ -1,11 +1,13 @@
 //! What the rules mean: which requests there are, and what each asks of the principal.
 
 use crate::domain::policy::{
-    Access, Expression, HostPattern, PathPattern, Requirement, Rule, RuleSet,
+    Access, Completeness, Expression, HostPattern, Liveness, PathPattern, Requirement, Rule,
+    RuleSet,
 };
 use crate::domain::request::Method;
 
 use super::caution::Caution;
+use super::fan_out;
 use super::fault::Fault;
 use super::introspection::{self, Asked};
 use super::issuers::claim_path;
@@ -34,7 +36,14 @@ pub(super) enum TokenUse {
 }
 
 /// Every rule, in the order written.
-pub(super) fn from_raw(raw: Vec<RawRule>, asked: Asked, notes: &mut Notes<'_>) -> Rules {
+///
+/// What they demand of the list of revocations unless they say it is `demanded`.
+pub(super) fn from_raw(
+    raw: Vec<RawRule>,
+    asked: Asked,
+    demanded: Option<Completeness>,
+    notes: &mut Notes<'_>,
+) -> Rules {
     let mut rules = Vec::with_capacity(raw.len());
     let mut spots = Vec::with_capacity(raw.len());
     let mut tokens = TokenUse::Ignored;
@@ -44,7 +53,11 @@ pub(super) fn from_raw(raw: Vec<RawRule>, asked: Asked, notes: &mut Notes<'_>) -
         if access.is_some_and(|access| access != Access::Anyone) {
             tokens = TokenUse::Needed;
         }
-        if let Some(rule) = one(rule, access, asked, notes) {
+        let liveness = Liveness {
+            revocations: fan_out::completeness(&rule, access, demanded, notes),
+            ..introspection::liveness(&rule, access, asked, notes)
+        };
+        if let Some(rule) = one(rule, access, liveness, notes) {
             rules.push(rule);
             spots.push(spot);
         }
@@ -108,8 +121,12 @@ fn access(raw: &RawRule, notes: &mut Notes<'_>) -> Option<Access> {
     }
 }
 
-fn one(raw: RawRule, access: Option<Access>, asked: Asked, notes: &mut Notes<'_>) -> Option<Rule> {
-    let liveness = introspection::liveness(&raw, access, asked, notes);
+fn one(
+    raw: RawRule,
+    access: Option<Access>,
+    liveness: Liveness,
+    notes: &mut Notes<'_>,
+) -> Option<Rule> {
     let path = match &raw.path {
         Setting::Given(at) => PathPattern::parse(&at.value)
             .map_err(|error| {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod fan_out;
 mod faults;
 mod introspection;
 mod meaning;

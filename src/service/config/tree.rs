@@ -117,7 +117,8 @@ impl Written {
     fn into_node(self, source: &mut Source, environment: &Environment, shown: Shown) -> Node {
         // An alias is shown where its anchor stands: that is the text to mend.
         let span = Span::from(&self.0.defined);
-        if shown == Shown::Never {
+        let is_secret = matches!(&self.0.value, Untyped::Text(text) if is_url_with_user(text));
+        if shown == Shown::Never || is_secret {
             source.hide(span);
         }
         let value = match self.0.value {
@@ -162,7 +163,7 @@ impl Written {
                         let mut shown = shown;
                         if shown == Shown::Never {
                             source.hide(key_span);
-                        } else if matches!(key.value.as_str(), "secret" | "jwks") {
+                        } else if matches!(key.value.as_str(), "secret" | "password" | "jwks") {
                             // A key set is public, or should be: one with private keys may be pasted.
                             shown = Shown::Never;
                         }
@@ -193,6 +194,12 @@ impl ScalarKind {
             Self::Text
         }
     }
+}
+
+/// Whether a text may be a URL with a user, who may have a password; perhaps one that is not encoded.
+pub(super) fn is_url_with_user(text: &str) -> bool {
+    text.split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('@'))
 }
 
 #[cfg(test)]
@@ -352,6 +359,8 @@ mod tests {
             "issuers:\n  - issuer: x\n    secret:\n      \"canary\n",
             "issuers:\n  - issuer: x\n    secret: \"abc\n  canary\n  def\" x\n",
             "jwks: '{\"keys\":[{\"kty\":\"oct\",\"k\":\"canary\"}]}' x\n",
+            "redis:\n  - {url: a, password: \"canary\", b: c: d}\n",
+            "redis:\n  - {url: 'redis://a:canary@b', b: c: d}\n",
         ] {
             let (_, problems) = parse(text);
             let shown = problems[0].to_string();

@@ -13,6 +13,7 @@ use serde_saphyr::{Location, Spanned};
 use super::fault::Fault;
 use super::problem::Problem;
 use super::source::{Source, Span};
+use super::tree::is_url_with_user;
 
 /// Reads a text; `None` where it holds nothing.
 pub(super) fn parse(text: &str) -> Result<Option<Written>, serde_saphyr::Error> {
@@ -108,10 +109,15 @@ fn perhaps_secret(text: &str) -> Vec<Span> {
             .unwrap_or(key.len());
         let is_key = length > 0 && key.get(length..).is_some_and(|rest| rest.starts_with(':'));
         within &= !is_key;
-        if let Some((before, after)) = line.split_once("secret") {
-            hidden.push(hide(start + before.len() + "secret".len(), after.len()));
+        let word = ["secret", "password"]
+            .into_iter()
+            .find(|word| line.contains(word));
+        if let Some(word) = word
+            && let Some((before, after)) = line.split_once(word)
+        {
+            hidden.push(hide(start + before.len() + word.len(), after.len()));
             within = true;
-        } else if within || line.contains("kty") {
+        } else if within || line.contains("kty") || is_url_with_user(line) {
             hidden.push(hide(start, line.len()));
         }
         start += line.len();

@@ -101,27 +101,30 @@ impl Journal {
 
     /// Waits until the records are on disk.
     pub(super) async fn append(&self, records: &[Record]) -> Result<(), NotKept> {
-        let not_kept = || {
-            self.failed.store(true, Ordering::Relaxed);
-            NotKept
-        };
+        match self.append_later(records).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "revocations are in force and could not be written");
+                Err(NotKept::InFile)
+            }
+            Err(_full_or_gone) => {
+                self.failed.store(true, Ordering::Relaxed);
+                Err(NotKept::InFile)
+            }
+        }
+    }
+
+    /// Hands the records to the thread; whoever waits for the answer knows that they are on disk.
+    ///
+    /// The queue is full only while the disk hangs: then they are not written, and there is no answer.
+    pub(super) fn append_later(&self, records: &[Record]) -> oneshot::Receiver<io::Result<()>> {
         let octets = records
             .iter()
             .flat_map(|record| record.to_octets())
             .collect();
         let (kept, answer) = oneshot::channel();
-        // Full only while the disk hangs: then it is not written, and that is said.
-        self.batches
-            .try_send(Batch { octets, kept })
-            .map_err(|_full_or_gone| not_kept())?;
-        match answer.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "revocations are in force and could not be written");
-                Err(NotKept)
-            }
-            Err(_thread_gone) => Err(not_kept()),
-        }
+        let _full_or_gone = self.batches.try_send(Batch { octets, kept });
+        answer
     }
 
     pub(super) fn state(&self) -> FileState {

@@ -3,11 +3,14 @@
 //! A decision that finds the list empty has paid one atomic read; else a digest for each kind of
 //! revocation that there is, and one look under a lock that is never held across I/O.
 //! What is added is in force before it is on disk, and on disk before it is acknowledged.
+//! Other replicas are told, and heard, by [`fan_out`].
 
+pub mod fan_out;
 mod journal;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -17,6 +20,8 @@ use crate::domain::claims::{Principal, UnixTime};
 use crate::domain::credential::BearerToken;
 use crate::domain::reason::DenyReason;
 use crate::domain::revocation::{Change, Kinds, Marks, Record, RevocationList};
+use crate::verify::clock::Clock;
+use fan_out::{FanOut, FanOutSettings, FanOutStatus, Spread};
 use journal::Journal;
 pub use journal::OpenError;
 
@@ -27,6 +32,8 @@ pub struct RevocationSettings {
     pub max_entries: NonZeroUsize,
     /// Where they are kept over a restart; nowhere if absent.
     pub file: Option<PathBuf>,
+    /// How other replicas are told, and heard; each is alone if absent.
+    pub fan_out: Option<FanOutSettings>,
 }
 
 /// The revocations in force.
@@ -34,6 +41,7 @@ pub struct RevocationSettings {
 pub struct Revocations {
     shared: Arc<Shared>,
     journal: Option<Journal>,
+    fan_out: Option<FanOut>,
 }
 
 /// What the journal's thread sees too.
@@ -58,12 +66,21 @@ pub struct Added {
     pub ended: usize,
     /// Other revocations, still in force, that gave way because the list is full.
     pub evicted: usize,
+    /// Whether the other replicas can know of it; absent for one that is alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fan_out: Option<Spread>,
 }
 
-/// A batch is in force, and would not outlive this process: it could not be written.
+/// A batch is in force here, and less than that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the revocations are in force and could not be written to their file")]
-pub struct NotKept;
+pub enum NotKept {
+    /// It would not outlive this process.
+    #[error("the revocations are in force and could not be written to their file")]
+    InFile,
+    /// The other replicas do not know of it, and it is required that they can.
+    #[error("the revocations are in force here and could not be written to the stream yet")]
+    InStream,
+}
 
 /// Whether the list outlives this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -88,6 +105,9 @@ pub struct RevocationStatus {
     pub evicted: u64,
     /// Whether they outlive this process.
     pub file: FileState,
+    /// How other replicas are followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fan_out: Option<FanOutStatus>,
 }
 
 /// How many insertions share one hold of the lock: decisions wait for no more than these, about a
@@ -102,6 +122,7 @@ impl Default for RevocationSettings {
         Self {
             max_entries: DEFAULT_MAX_ENTRIES,
             file: None,
+            fan_out: None,
         }
     }
 }
@@ -121,31 +142,66 @@ impl Revocations {
             Some(path) => Some(Journal::open(path, Arc::clone(&shared), now)?),
             None => None,
         };
-        Ok(Self { shared, journal })
+        Ok(Self {
+            shared,
+            journal,
+            fan_out: settings.fan_out.map(FanOut::new),
+        })
     }
 
-    /// Puts a batch in force, then on disk.
+    /// Puts a batch in force, then on disk and in the stream.
     ///
     /// The next decision knows of it when this returns, and no sooner than the first of its lines.
     ///
     /// # Errors
-    /// It is in force and not on disk: sending it again does no harm.
+    /// It is in force and not where it must be: sending it again does no harm.
     pub async fn add(&self, batch: &[Record], now: UnixTime) -> Result<Added, NotKept> {
-        let added = self.shared.insert(batch, now);
-        if added.evicted > 0 {
-            tracing::warn!(
-                evicted = added.evicted,
-                "the list of revocations is full: those that end first were dropped"
-            );
-        }
-        // What is known already may still be on its way to the disk, so it is written as well.
-        let Some(journal) = &self.journal else {
+        let added = self.insert(batch, now);
+        if added.ended == batch.len() {
             return Ok(added);
-        };
-        if added.ended < batch.len() {
-            journal.append(batch).await?;
         }
-        Ok(added)
+        // What is known already may still be on its way, so it is written as well.
+        let keep = async {
+            match &self.journal {
+                Some(journal) => journal.append(batch).await,
+                None => Ok(()),
+            }
+        };
+        let tell = async {
+            match &self.fan_out {
+                Some(fan_out) => Some(fan_out.publish(batch).await),
+                None => None,
+            }
+        };
+        let (kept, told) = tokio::join!(keep, tell);
+        kept?;
+        if told == Some(Spread::Pending) && self.fan_out.as_ref().is_some_and(FanOut::is_required) {
+            return Err(NotKept::InStream);
+        }
+        Ok(Added {
+            fan_out: told,
+            ..added
+        })
+    }
+
+    /// Follows the other replicas for as long as the process lives; never ends where there are none.
+    pub async fn follow(&self, clock: &dyn Clock) -> Infallible {
+        match &self.fan_out {
+            Some(fan_out) => fan_out.follow(self, clock).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the other replicas' revocations are known, as far as `max_lag` asks; never of one that is alone.
+    #[must_use]
+    pub(super) fn is_complete(&self) -> bool {
+        self.fan_out.as_ref().is_some_and(FanOut::is_complete)
+    }
+
+    /// Whether readiness need not wait for other replicas' revocations.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.fan_out.as_ref().is_none_or(FanOut::is_settled)
     }
 
     /// Refuses a verified token that is revoked.
@@ -172,11 +228,7 @@ impl Revocations {
     /// The state now; forgets what has ended.
     #[must_use]
     pub fn status(&self, now: UnixTime) -> RevocationStatus {
-        let mut list = self.shared.write();
-        list.purge(now);
-        self.shared
-            .kinds
-            .store(list.kinds().bits(), Ordering::Release);
+        let list = self.shared.purge(now);
         RevocationStatus {
             entries: list.len(),
             max_entries: list.max_entries().get(),
@@ -185,7 +237,42 @@ impl Revocations {
                 .journal
                 .as_ref()
                 .map_or(FileState::None, Journal::state),
+            fan_out: self.fan_out.as_ref().map(FanOut::status),
         }
+    }
+
+    /// Puts in force what another replica revoked; returns how much of it is news.
+    ///
+    /// Nobody waits for the disk: whoever starts anew reads the stream again.
+    fn apply(&self, batch: &[Record], now: UnixTime) -> usize {
+        let news: Vec<Record> = {
+            let list = self.shared.read();
+            let news = batch.iter().filter(|record| list.lacks(record, now));
+            news.copied().collect()
+        };
+        if !news.is_empty() {
+            self.insert(&news, now);
+            if let Some(journal) = &self.journal {
+                journal.append_later(&news);
+            }
+        }
+        news.len()
+    }
+
+    /// Everything in force.
+    fn records(&self, now: UnixTime) -> Vec<Record> {
+        self.shared.purge(now).records().collect()
+    }
+
+    fn insert(&self, batch: &[Record], now: UnixTime) -> Added {
+        let added = self.shared.insert(batch, now);
+        if added.evicted > 0 {
+            tracing::warn!(
+                evicted = added.evicted,
+                "the list of revocations is full: those that end first were dropped"
+            );
+        }
+        added
     }
 }
 
@@ -199,6 +286,7 @@ impl Default for Revocations {
                 evicted: AtomicU64::new(0),
             }),
             journal: None,
+            fan_out: None,
         }
     }
 }
@@ -224,6 +312,14 @@ impl Shared {
         let evicted = u64::try_from(added.evicted).unwrap_or(u64::MAX);
         self.evicted.fetch_add(evicted, Ordering::Relaxed);
         added
+    }
+
+    /// Forgets what has ended.
+    fn purge(&self, now: UnixTime) -> RwLockWriteGuard<'_, RevocationList> {
+        let mut list = self.write();
+        list.purge(now);
+        self.kinds.store(list.kinds().bits(), Ordering::Release);
+        list
     }
 
     // A panic under the lock leaves a list that may lack one entry, never one that answers wrongly.

@@ -42,6 +42,7 @@ async fn a_full_list_counts_what_it_lets_go() {
     let settings = RevocationSettings {
         max_entries: NonZeroUsize::new(300).unwrap(),
         file: None,
+        fan_out: None,
     };
     let list = Revocations::open(settings, NOW).unwrap();
     let batch: Vec<_> = (0..1000).map(|n| record(&n.to_string())).collect();
@@ -58,6 +59,7 @@ async fn a_restart_keeps_what_was_acknowledged_to_many_at_once() {
     let settings = RevocationSettings {
         max_entries: DEFAULT_MAX_ENTRIES,
         file: Some(directory.path().join("revocations")),
+        fan_out: None,
     };
     let list = Arc::new(Revocations::open(settings.clone(), NOW).unwrap());
     let mut senders = tokio::task::JoinSet::new();

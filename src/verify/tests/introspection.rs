@@ -72,6 +72,7 @@ pub(super) fn asked() -> Liveness {
     Liveness {
         demand: Demand::Introspection,
         on_outage: OnOutage::Unavailable,
+        ..Liveness::default()
     }
 }
 
@@ -79,6 +80,7 @@ fn falling_back(longest: Duration) -> Liveness {
     Liveness {
         demand: Demand::Introspection,
         on_outage: OnOutage::LastKnown(longest),
+        ..Liveness::default()
     }
 }
 

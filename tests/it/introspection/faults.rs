@@ -75,6 +75,7 @@ impl Rig {
         let liveness = Liveness {
             demand: Demand::Introspection,
             on_outage,
+            ..Liveness::default()
         };
         let now = UnixTime(tokens::now());
         let token = BearerToken::new(token);

@@ -49,6 +49,7 @@ fn the_least_that_can_be_said_has_every_default() {
             Liveness {
                 demand: Demand::Introspection,
                 on_outage: OnOutage::LastKnown(Duration::from_secs(90)),
+                ..Liveness::default()
             },
             Liveness::default(),
             Liveness::default(),

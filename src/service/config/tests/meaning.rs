@@ -201,9 +201,11 @@ fn a_file_that_says_everything_means_it() {
     assert_eq!(admin.liveness.on_outage, OnOutage::LastKnown(half_a_minute));
     assert_eq!(admin.label(), "admin");
     assert_eq!(admin.hosts.len(), 2);
-    assert_eq!(admin.methods, ["GET".into(), "POST".into()]);
-    assert_eq!(admin.require.roles(), ["admin".into(), "root".into()]);
-    assert_eq!(admin.require.scopes(), ["orders:write".into()]);
+    let boxed =
+        |texts: &[&str]| -> Vec<Box<str>> { texts.iter().map(|&text| text.into()).collect() };
+    assert_eq!(admin.methods, boxed(&["GET", "POST"]));
+    assert_eq!(admin.require.roles(), boxed(&["admin", "root"]));
+    assert_eq!(admin.require.scopes(), boxed(&["orders:write"]));
     assert!(admin.require.when().is_some());
     assert!(rules[3].require.is_empty());
 }

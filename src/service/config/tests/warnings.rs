@@ -57,6 +57,14 @@ fn each_danger_is_said_where_it_stands() {
             ("header_special", 7, 12),
         ),
         (
+            top("revocation: {secret: '${SECRET}', fan_out: {redis: {url: 'redis://a.example'}}}"),
+            ("redis_insecure", 7, 58),
+        ),
+        (
+            top("revocation: {secret: '${SECRET}', fan_out: {redis: {url: 'redis://:x@[::1]'}}}"),
+            ("secret_inline", 7, 58),
+        ),
+        (
             GOOD.replace("allow: authenticated", "allow: anyone"),
             ("anyone_everywhere", 5, 5),
         ),
