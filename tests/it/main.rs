@@ -13,6 +13,8 @@ mod authfort;
 #[cfg(test)]
 mod authorizer;
 #[cfg(test)]
+mod book;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod commands;
