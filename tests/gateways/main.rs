@@ -18,6 +18,9 @@ mod generated;
 mod kubernetes;
 
 #[cfg(test)]
+mod https;
+
+#[cfg(test)]
 mod issuer_outage;
 
 #[cfg(test)]
