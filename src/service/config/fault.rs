@@ -27,7 +27,6 @@ findings! {
             /// What the parser says.
             message: String,
         } => "syntax", "{message}";
-
         // Variables.
         /// A variable without a value or default.
         VariableUnset {
@@ -38,7 +37,6 @@ findings! {
         VariableUnclosed => "variable_unclosed", "`${{` has no closing `}}`: write ${{NAME}}, or $${{ for a `${{` that stays";
         /// Something that is no variable's name.
         VariableName => "variable_name", "what stands in `${{...}}` is not the name of a variable: write ${{NAME}}, or $${{ for a `${{` that stays";
-
         // Shapes.
         /// A key that does not exist.
         UnknownKey {
@@ -134,7 +132,6 @@ findings! {
             /// What the system says.
             reason: String,
         } => "named_file_unreadable", "the file that is named here cannot be read: {reason}";
-
         // Listeners.
         /// No address.
         Address {
@@ -186,7 +183,6 @@ findings! {
         } => "listen_twice", "`listen.{other}` listens there already: give each listener its own address";
         /// No listener that a gateway could ask.
         ListenNowhere => "listen_nowhere", "`grpc` and `http` are both off, so that no gateway can ask: leave one of them on";
-
         // Issuers.
         /// No issuers though tokens are looked at.
         IssuersMissing => "issuers_missing", "there are no issuers, but a rule looks at tokens: add `issuers`, or `allow: anyone` to every rule";
@@ -284,7 +280,6 @@ findings! {
         } => "pem", "the file that is named here holds no {what} in PEM form";
         /// A path that is no directory.
         NotADirectory => "not_a_directory", "what is named here is not a directory";
-
         // Introspection.
         /// An introspection endpoint without TLS.
         IntrospectionInsecure => "introspection_insecure", "whoever sits between could read the tokens and the secret, and answer for the issuer: use https://, or write `insecure_http: true` at this issuer if that network is yours";
@@ -319,7 +314,6 @@ findings! {
         IntrospectNowhere => "introspect_nowhere", "no issuer has `introspection`, so that nobody can be asked: add it to an issuer, or remove the key";
         /// A rule that asks about a token that it does not look at.
         IntrospectForAnyone => "introspect_for_anyone", "`allow: anyone` never looks at a token: remove the key, or write `allow: authenticated`";
-
         // Tokens.
         /// No place of a token.
         TokenPlace {
@@ -338,7 +332,6 @@ findings! {
             /// The text.
             found: Shown,
         } => "token_header", "{found} cannot hold a bare token: name a header of its own, or write `authorization` or {{cookie: NAME}}";
-
         // Rules.
         /// A rule that lets nobody in.
         RuleSilent => "rule_silent", "the rule does not say whom it lets in: add `allow: anyone`, `allow: optional`, `allow: authenticated` or `require`";
@@ -380,7 +373,6 @@ findings! {
             /// What is wrong.
             problem: String,
         } => "expression", "not an expression: {problem}";
-
         // Cases.
         /// A case whose name another has.
         CaseTwice {
@@ -404,7 +396,6 @@ findings! {
             /// The reason that was probably meant.
             suggestion: Option<&'static str>,
         } => "reason_unknown", "{found} is not the code of a reason{}; docs/reasons.md lists them", DidYouMean(*suggestion);
-
         // Identity headers and answers.
         /// No name of a header.
         HeaderName {

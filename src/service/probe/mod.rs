@@ -5,6 +5,7 @@
 
 mod checks;
 mod paths;
+mod seen;
 
 use std::fs;
 use std::io::{self, Write};

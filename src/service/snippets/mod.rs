@@ -3,7 +3,9 @@
 //! What is written is what `deploy/` holds, for other names, addresses and times: one source for both.
 //! Knows what gateways are called and which files they read; the words are in `templates/`, the facts in `site.rs`.
 
+mod place;
 mod site;
+mod target;
 mod template;
 
 use std::io::{self, Write};
@@ -14,8 +16,9 @@ use clap::{Args, ValueEnum};
 use super::config::ConfigErrors;
 use super::output::{self, OutputError};
 use super::reload::Loaded;
-pub(super) use site::{Endpoint, HostName};
-use site::{Site, SiteError};
+pub(super) use place::{Endpoint, HostName};
+use site::Site;
+use target::SiteError;
 
 /// `gatefort gen`.
 #[derive(Debug, Clone, Args)]

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
+use super::place::{Endpoint, HostName};
+use super::target::{SiteError, Target, target};
 use super::template::{Facts, Item};
 use super::{Door, Places, Product};
 use crate::domain::credential::TokenSource;
-use crate::service::client::reachable;
-use crate::service::config::{Config, ListenAddress};
+use crate::service::config::Config;
 use crate::service::reload::Loaded;
 
 /// How much longer than our `deadline` a gateway waits: what is slow is answered by us, with a reason.
@@ -21,7 +21,6 @@ const UPSTREAM: (&str, u16) = ("127.0.0.1", 8081);
 
 /// The same in a cluster: Services, by name and namespace.
 const UPSTREAM_SERVICE: (&str, u16) = ("application.default", 80);
-const GATEFORT_SERVICE: &str = "gatefort.gatefort";
 
 /// Beside what identity headers may take, an answer has a status line and a few fields of its own.
 const ANSWER_REST: usize = 4 * 1024;
@@ -35,88 +34,6 @@ const LEAST_BUFFER: usize = 64 * 1024;
 /// What Gatefort calls the request in its log.
 const REQUEST_ID: &str = "x-request-id";
 
-/// A host and a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    host: HostName,
-    port: u16,
-}
-
-/// A host: a name or an IP address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HostName(String);
-
-/// Why a text names no host or no port of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PlaceError {
-    /// It has another form.
-    #[error("write HOST:PORT, such as 127.0.0.1:8081 or application.default:80")]
-    NotAnEndpoint,
-    /// It has characters that no host has.
-    #[error("write a host name or an IP address, without scheme, port or wildcard")]
-    NotAHost,
-}
-
-/// Why a configuration does not fit a gateway.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SiteError {
-    /// The listener that it would ask at is off.
-    #[error("`listen.{listener}` is off, and `{gateway}` asks there")]
-    NoListener {
-        /// The listener.
-        listener: &'static str,
-        /// The gateway.
-        gateway: String,
-    },
-    /// The listener is a socket that it cannot reach.
-    #[error(
-        "`listen.{listener}` is a Unix socket, which `{gateway}` cannot ask at: give it an ADDRESS:PORT"
-    )]
-    Socket {
-        /// The listener.
-        listener: &'static str,
-        /// The gateway.
-        gateway: String,
-    },
-    /// The listener speaks TLS.
-    #[error(
-        "`listen.{listener}` speaks TLS, whose files on the gateway's side are not known here: write the configuration with a plain address, and add them"
-    )]
-    Tls {
-        /// The listener.
-        listener: &'static str,
-    },
-    /// The socket's path would have to be quoted, in each gateway's own way.
-    #[error(
-        "`listen.{listener}` has characters that not every gateway's file can hold: use letters, digits, `.`, `_`, `-` and `/`"
-    )]
-    OddSocket {
-        /// The listener.
-        listener: &'static str,
-    },
-    /// The listener's port is chosen at each start.
-    #[error("`listen.{listener}` has port 0, which is another one at each start: give it a port")]
-    AnyPort {
-        /// The listener.
-        listener: &'static str,
-    },
-    /// The listener's address stands in a unit of systemd's.
-    #[error(
-        "`listen.{listener}` is a socket of systemd's, whose address its unit has: write that address for this command"
-    )]
-    Systemd {
-        /// The listener.
-        listener: &'static str,
-    },
-}
-
-/// Where Gatefort is asked.
-#[derive(Debug)]
-enum Target {
-    Tcp(Endpoint),
-    Socket(String),
-}
-
 /// A gateway in front of a configuration.
 #[derive(Debug)]
 pub(super) struct Site<'c> {
@@ -128,90 +45,6 @@ pub(super) struct Site<'c> {
     listen: SocketAddr,
     upstream: Endpoint,
     hosts: &'c [HostName],
-}
-
-impl FromStr for HostName {
-    type Err = PlaceError;
-
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
-        let bare = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .unwrap_or(text);
-        let is_name = bare.split('.').all(|label| {
-            !label.is_empty()
-                && !label.starts_with('-')
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        });
-        if is_name || bare.parse::<IpAddr>().is_ok() {
-            Ok(Self(bare.to_ascii_lowercase()))
-        } else {
-            Err(PlaceError::NotAHost)
-        }
-    }
-}
-
-impl FromStr for Endpoint {
-    type Err = PlaceError;
-
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
-        let (host, port) = text.rsplit_once(':').ok_or(PlaceError::NotAnEndpoint)?;
-        Ok(Self {
-            host: host.parse()?,
-            port: port.parse().map_err(|_| PlaceError::NotAnEndpoint)?,
-        })
-    }
-}
-
-impl Endpoint {
-    fn new((host, port): (&str, u16)) -> Self {
-        let host = HostName(host.to_owned());
-        Self { host, port }
-    }
-
-    /// As URLs and configurations write it: an IPv6 address in brackets.
-    fn written(&self) -> String {
-        let host = &self.host.0;
-        let port = self.port;
-        if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        }
-    }
-
-    fn is_address(&self) -> bool {
-        self.host.0.parse::<IpAddr>().is_ok()
-    }
-
-    /// As Envoy writes it.
-    fn envoy(&self) -> String {
-        let (host, port) = (&self.host.0, self.port);
-        let host = if host.contains(':') {
-            format!("\"{host}\"")
-        } else {
-            host.clone()
-        };
-        format!("{{ socket_address: {{ address: {host}, port_value: {port} }} }}")
-    }
-
-    /// How Envoy finds it.
-    fn discovery(&self) -> &'static str {
-        if self.is_address() {
-            "STATIC"
-        } else {
-            "STRICT_DNS"
-        }
-    }
-
-    /// The name and the namespace of a Service.
-    fn service(&self) -> (&str, &str) {
-        let mut labels = self.host.0.split('.');
-        let name = labels.next().unwrap_or_default();
-        (name, labels.next().unwrap_or("default"))
-    }
 }
 
 impl<'c> Site<'c> {
@@ -469,63 +302,6 @@ fn title_case(lower: &str) -> String {
             c
         })
         .collect()
-}
-
-/// Where the gateway asks.
-fn target(gateway: Product, config: &Config, places: &Places) -> Result<Target, SiteError> {
-    let (listener, address) = match gateway.door() {
-        Door::Grpc => ("grpc", &config.listen.grpc),
-        Door::Http => ("http", &config.listen.http),
-    };
-    let gateway_word = || gateway.word();
-    let Some(address) = address else {
-        return Err(SiteError::NoListener {
-            listener,
-            gateway: gateway_word(),
-        });
-    };
-    if address.tls.is_some() {
-        return Err(SiteError::Tls { listener });
-    }
-    match &address.address {
-        ListenAddress::Unix(socket) if gateway.knows_sockets() => {
-            let path = socket.path.display().to_string();
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-            if path.chars().all(is_plain) {
-                Ok(Target::Socket(path))
-            } else {
-                Err(SiteError::OddSocket { listener })
-            }
-        }
-        ListenAddress::Unix(_) => Err(SiteError::Socket {
-            listener,
-            gateway: gateway_word(),
-        }),
-        ListenAddress::Systemd(_) => Err(SiteError::Systemd { listener }),
-        ListenAddress::Tcp(address) if address.port() == 0 => Err(SiteError::AnyPort { listener }),
-        ListenAddress::Tcp(address) => {
-            let host = match &places.gatefort {
-                Some(host) => host.0.clone(),
-                None if gateway.in_kubernetes() => GATEFORT_SERVICE.to_owned(),
-                None => reachable(address.ip()).to_string(),
-            };
-            let host = if gateway.in_kubernetes() {
-                in_cluster(&host)
-            } else {
-                host
-            };
-            Ok(Target::Tcp(Endpoint::new((&host, address.port()))))
-        }
-    }
-}
-
-/// The full name of a Service: gateways in other namespaces find no shorter one.
-fn in_cluster(host: &str) -> String {
-    match host.split('.').count() {
-        1 => format!("{host}.default.svc.cluster.local"),
-        2 => format!("{host}.svc.cluster.local"),
-        _ => host.to_owned(),
-    }
 }
 
 /// How to write the files again.
