@@ -56,7 +56,7 @@
 //! 7. Nothing keyed by caller input is unbounded; nothing a caller sends makes us call an issuer
 //!    more often than the stated rate. (`tests/it/keys/`)
 //! 8. Token text exists only in the verifier; never in a log, `Debug`, metric or answer.
-//!    (`tests/it/cases.rs`: `no_token_reaches_log_metric_or_answer`)
+//!    (`tests/it/cases.rs`: `every_row_over_every_http_door`)
 //! 9. What a withdrawn key signed is refused after the next good refresh, remembered tokens included.
 //!    (`tests/it/keys/`, `src/verify/tests/verified.rs`)
 //!    What an issuer said of a token is not believed past the token's `exp`.

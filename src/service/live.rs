@@ -114,7 +114,7 @@ impl Live {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let in_flight = config.limits.in_flight;
-        let state = door_state(config, telemetry, Arc::clone(&clock), |issuers, size| {
+        let state = assemble(config, telemetry, Arc::clone(&clock), |issuers, size| {
             let verifier = Verifier::start(issuers, size, clock, stop)?;
             Ok(verifier.with_revocations(revocations))
         })?;
@@ -157,7 +157,7 @@ impl Live {
         };
         warn(&config.warnings);
         let clock = Arc::clone(&before.authorizer.clock);
-        let state = door_state(config, telemetry, clock, |issuers, size| {
+        let state = assemble(config, telemetry, clock, |issuers, size| {
             before.authorizer.verifier.reload(issuers, size)
         })?;
         Ok(Next {
@@ -231,8 +231,23 @@ impl Next {
     }
 }
 
-/// What the doors need, of one configuration.
-fn door_state(
+/// What the doors need, of a configuration that nothing follows: for whoever brings sockets of their own, or none.
+/// Needs a tokio runtime around it.
+///
+/// # Errors
+/// An issuer's settings cannot be used.
+pub fn door_state(
+    config: Config,
+    log: LogQueue,
+    clock: Arc<dyn Clock>,
+) -> Result<DoorState, StartError> {
+    let telemetry = Telemetry::new(log, config.log.decisions, &rule_labels(&config.rules));
+    assemble(config, telemetry, Arc::clone(&clock), |issuers, size| {
+        Verifier::start(issuers, size, clock, &CancellationToken::new())
+    })
+}
+
+fn assemble(
     config: Config,
     telemetry: Telemetry,
     clock: Arc<dyn Clock>,

@@ -45,6 +45,6 @@ pub use cli::{Exit, run};
 pub use connection::{ConnectionLimits, Protocol};
 pub use drain::Shutdown;
 pub use listen::{BindError, BindProblem, BoundAddress};
-pub use live::ConfigOrigin;
+pub use live::{ConfigOrigin, door_state};
 pub use serve::{Bound, RunError, StartError, build};
 pub use tls::{ClientAuth, ClientIdentities, ClientIdentity, TlsError, TlsSettings};

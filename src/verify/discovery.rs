@@ -119,19 +119,27 @@ impl Discovery {
         let Fetched::Document(fetch::Document { body, .. }) = fetched else {
             return Err(FetchError::DiscoveryInvalid);
         };
-        let metadata: Document =
-            serde_json::from_slice(&body).map_err(|_| FetchError::DiscoveryInvalid)?;
-        if *metadata.issuer != *self.issuer {
-            return Err(FetchError::IssuerMismatch);
-        }
-        let jwks_uri = Url::parse(&metadata.jwks_uri).map_err(|_| FetchError::DiscoveryInvalid)?;
-        fetcher.check(&jwks_uri)?;
-        Ok(Metadata {
-            jwks_uri,
-            introspection: metadata.introspection_endpoint,
-            algorithms: metadata.id_token_signing_alg_values_supported,
-        })
+        let metadata = read(&body, &self.issuer)?;
+        fetcher.check(&metadata.jwks_uri)?;
+        Ok(metadata)
     }
+}
+
+/// Reads what a document of this issuer says.
+///
+/// # Errors
+/// It is no such document, or another issuer's.
+pub(super) fn read(document: &[u8], issuer: &str) -> Result<Metadata, FetchError> {
+    let document: Document =
+        serde_json::from_slice(document).map_err(|_| FetchError::DiscoveryInvalid)?;
+    if *document.issuer != *issuer {
+        return Err(FetchError::IssuerMismatch);
+    }
+    Ok(Metadata {
+        jwks_uri: Url::parse(&document.jwks_uri).map_err(|_| FetchError::DiscoveryInvalid)?,
+        introspection: document.introspection_endpoint,
+        algorithms: document.id_token_signing_alg_values_supported,
+    })
 }
 
 /// Where the document may be, in the order to look.

@@ -85,6 +85,15 @@ pub struct Verifier {
     tasks: TaskTracker,
 }
 
+/// What the discovery document of an issuer says about where its keys are: for fuzzing alone.
+///
+/// # Errors
+/// It is no such document, or another issuer's.
+#[cfg(fuzzing)]
+pub fn jwks_uri(document: &[u8], issuer: &str) -> Result<url::Url, FetchError> {
+    discovery::read(document, issuer).map(|metadata| metadata.jwks_uri)
+}
+
 /// How often one issuer's keys are refreshed in any minute, at most, whatever is sent to us.
 ///
 /// A refresh is one GET of the key set; with discovery also one or two for the document, when it

@@ -12,6 +12,9 @@ mod compose;
 mod deploy;
 
 #[cfg(test)]
+mod faults;
+
+#[cfg(test)]
 mod generated;
 
 #[cfg(test)]
@@ -36,12 +39,16 @@ mod revocation;
 mod replicas;
 
 #[cfg(test)]
+mod soak;
+
+#[cfg(test)]
 mod table;
 
 #[cfg(test)]
 #[path = "../support"]
 #[expect(
     dead_code,
+    unused_imports,
     reason = "each test binary uses its own part of what they share"
 )]
 mod support {
@@ -51,6 +58,7 @@ mod support {
     pub(crate) mod client;
     pub(crate) mod echo;
     pub(crate) mod gateway;
+    pub(crate) mod issuer;
     pub(crate) mod minted;
     pub(crate) mod process;
     pub(crate) mod raw;

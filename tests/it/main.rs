@@ -18,9 +18,14 @@ mod book;
 mod cases;
 #[cfg(test)]
 mod commands;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod explain;
+#[cfg(test)]
+mod fuzz_seeds;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
@@ -49,6 +54,10 @@ mod reload;
 mod revocations;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod security_rows;
+#[cfg(test)]
+mod supply_chain;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(

@@ -1,7 +1,8 @@
 //! The invariants that are absences: what no file may name.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::sources::sources;
 
 /// The floors, lowest first; a file names its own floor and those below.
 const FLOORS: &[&str] = &[
@@ -12,27 +13,6 @@ const FLOORS: &[&str] = &[
     "gateway",
     "service",
 ];
-
-fn sources(below: &str) -> Vec<(PathBuf, String)> {
-    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.push((path, text));
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join(below),
-        &mut found,
-    );
-    assert!(!found.is_empty(), "no sources below {below}");
-    found
-}
 
 /// The floor of a file below `src`, by its first folder or its own name.
 fn floor(path: &Path) -> Option<usize> {

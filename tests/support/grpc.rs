@@ -42,15 +42,14 @@ pub(crate) async fn connect(port: u16) -> AuthorizationClient<Channel> {
         .unwrap()
 }
 
-/// Asks about a request as Envoy would, and reads the answer as Envoy does.
-pub(crate) async fn check(
-    client: &mut AuthorizationClient<Channel>,
+/// What Envoy asks about a request.
+pub(crate) fn request(
     method: &str,
     target: &str,
     host: &str,
     headers: &[(&str, String)],
     form: HeaderForm,
-) -> Answer {
+) -> CheckRequest {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
         joined
@@ -61,7 +60,6 @@ pub(crate) async fn check(
     for (name, value) in [(":method", method), (":path", target), (":authority", host)] {
         joined.insert(name.to_owned(), value.to_owned());
     }
-    let sent: Vec<String> = joined.keys().cloned().collect();
     let mut http = HttpRequest {
         method: method.to_owned(),
         path: target.to_owned(),
@@ -82,7 +80,7 @@ pub(crate) async fn check(
             });
         }
     }
-    let request = CheckRequest {
+    CheckRequest {
         attributes: Some(AttributeContext {
             request: Some(Request {
                 http: Some(http),
@@ -90,7 +88,23 @@ pub(crate) async fn check(
             }),
             ..AttributeContext::default()
         }),
-    };
+    }
+}
+
+/// Asks about a request as Envoy would, and reads the answer as Envoy does.
+pub(crate) async fn check(
+    client: &mut AuthorizationClient<Channel>,
+    method: &str,
+    target: &str,
+    host: &str,
+    headers: &[(&str, String)],
+    form: HeaderForm,
+) -> Answer {
+    let request = request(method, target, host, headers, form);
+    let sent: Vec<String> = headers
+        .iter()
+        .map(|(name, _)| name.to_ascii_lowercase())
+        .collect();
     let answer = match client.check(request).await {
         Ok(answer) => answer.into_inner(),
         Err(status) => return Answer::Wrong(format!("a gRPC error: {status:?}")),

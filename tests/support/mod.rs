@@ -17,5 +17,6 @@ pub(crate) mod readme;
 pub(crate) mod redis;
 pub(crate) mod revoking;
 pub(crate) mod server;
+pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod tools;

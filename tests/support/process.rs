@@ -93,6 +93,11 @@ impl Process {
         }
     }
 
+    /// The system's number for it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the process has written so far.
     pub(crate) fn output(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();

@@ -93,6 +93,11 @@ impl Gatefort {
         self.process.signal("HUP");
     }
 
+    /// Its process, for those who look at it from outside.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What it has logged so far.
     pub(crate) fn output(&self) -> String {
         self.process.output()

@@ -64,7 +64,7 @@ impl Check {
             Self::Issuer => claims.check_issuer(&rules.issuer),
             Self::Kind => kind::check(typ, claims.0, rules),
             Self::Lifetime => claims.lifetime()?.check(now, rules.clock_skew),
-            Self::Subject => claims.check_subject(),
+            Self::Subject => claims.check_names(),
             Self::Audience => claims.check_audiences(&rules.audiences),
             Self::Binding => claims.check_unconstrained(),
             Self::TokenType => match rules.token_type {
@@ -126,10 +126,15 @@ impl<'c> Unbelieved<'c> {
         })
     }
 
-    /// A subject that is there is one that can be shown and compared: a string, not empty,
-    /// without characters that change how what follows them is read.
-    fn check_subject(self) -> Result<(), DenyReason> {
-        self.0.get("sub").map_or(Ok(()), plain_text)
+    /// A subject, id or session that is there is one that can be shown and compared: a string, not
+    /// empty, without characters that change how what follows them is read.
+    ///
+    /// A token whose `jti` or `sid` were anything else could not be revoked by it.
+    fn check_names(self) -> Result<(), DenyReason> {
+        ["sub", "jti", "sid"]
+            .into_iter()
+            .filter_map(|name| self.0.get(name))
+            .try_for_each(plain_text)
     }
 
     /// RFC 7519 §4.1.3: a string, or an array of strings and of nothing else.

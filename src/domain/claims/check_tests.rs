@@ -197,7 +197,7 @@ fn aud_is_a_string_or_an_array_of_strings() {
 }
 
 #[test]
-fn sub_is_a_string_that_shows_as_it_is() {
+fn names_are_strings_that_show_as_they_are() {
     use DenyReason::ClaimInvalid;
     let mut rows = vec![
         (None, Ok(())),
@@ -214,7 +214,9 @@ fn sub_is_a_string_that_shows_as_it_is() {
         let sub = format!("admin{unsafe_character}x");
         rows.push((Some(json!(sub)), Err(ClaimInvalid)));
     }
-    expect(&rules(), "sub", rows);
+    for name in ["sub", "jti", "sid"] {
+        expect(&rules(), name, rows.clone());
+    }
 }
 
 #[test]

@@ -280,6 +280,30 @@ async fn a_redirect_is_never_followed() {
     assert_eq!(canary.hits(), 0);
 }
 
+/// What a token says about where its key is (RFC 7515 §4.1.2 to §4.1.6) is not even looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_token_points_at_is_never_called() {
+    let (key, own) = (TestKey::es256("issuers"), TestKey::es256("callers"));
+    let canary = Canary::start(&own).await;
+    let issuer = Issuer::start([&key]).await;
+    let rig = Rig::start_fresh(by_jwks_url(&issuer, long_lived())).await;
+    let claims = tokens::claims_with("ann", json!({"iss": issuer.url()}));
+    for pointer in [
+        json!({"jku": canary.url()}),
+        json!({"x5u": canary.url()}),
+        json!({"jwk": own.jwk()}),
+        json!({"jku": canary.url(), "x5u": canary.url(), "jwk": own.jwk(), "kid": null}),
+        // The issuer's own id, so that its own key is what must fail.
+        json!({"jku": canary.url(), "kid": "issuers"}),
+    ] {
+        let token = own.sign(&own.header_with(pointer.clone()), &claims);
+        assert_ne!(rig.verify(&token).await, Said::Allow, "{pointer}");
+    }
+    let token = key.sign(&key.header_with(json!({"jku": canary.url()})), &claims);
+    assert_eq!(rig.verify(&token).await, Said::Allow, "by the issuer's key");
+    assert_eq!(canary.hits(), 0);
+}
+
 impl Failure {
     /// Every failure that keeps the key document from being had.
     fn of_keys() -> Vec<Self> {

@@ -10,6 +10,9 @@ use tokio::net::TcpStream;
 use super::wire::{Endpoint, Recorded, response};
 use crate::support::tokens;
 
+/// Eleven thousand bytes of JSON, as gzip writes them.
+const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc6\xa1\x0d\x00\x20\x0c\x00\xb0\x5f\x76\x06\xaf\x10\x24\x0a\x89\x22\xcb\x7e\xdf\x1b\x88\x56\x35\xe3\xec\x77\x63\xcc\x55\xa9\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xfa\x6b\x1b\xfe\x75\xc4\x9f\xf8\x2a\x00\x00";
+
 /// What an endpoint does instead of answering well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -115,6 +118,8 @@ impl Fault {
                 "not UTF-8",
                 Self::Bytes("application/json", b"{\"keys\":[\"\xff\"]}"),
             ),
+            // Compressed, without having been asked for: nothing is inflated.
+            ("gzip", Self::Bytes("application/json", GZIP)),
         ]
     }
 

@@ -13,6 +13,7 @@ use super::*;
 
 mod examples;
 mod properties;
+mod wycheproof;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 const MAX_SIZE: usize = 16 * 1024;
