@@ -1,0 +1,26 @@
+//! No text is a token but one that an issuer of the fixture signed.
+#![no_main]
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use gatefort_fuzz::{TOKENS, verify};
+
+static SIGNED: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    let good: BTreeSet<_> = TOKENS
+        .iter()
+        .copied()
+        .filter(|token| verify(token).is_ok())
+        .collect();
+    assert!(
+        good.len() > 20,
+        "the fixture has {} good tokens",
+        good.len()
+    );
+    good
+});
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    let is_good = verify(text).is_ok();
+    assert_eq!(is_good, SIGNED.contains(text), "accepted: {is_good}");
+});
