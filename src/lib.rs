@@ -69,7 +69,9 @@
 //!     is read from. (`tests/support/cases.rs`: `query_cannot_choose_a_policy`, `spoof_forwarded_uri`)
 //! 13. A revocation that was acknowledged is in force for the next decision, and over a crash.
 //!     (`tests/it/revocations.rs`: `the_next_request_after_the_answer_is_refused`,
-//!     `a_crash_loses_nothing_that_was_acknowledged`)
+//!     `a_crash_loses_nothing_that_was_acknowledged`) Where a rule demands that other replicas'
+//!     revocations are known, and they are not, it allows nobody.
+//!     (`tests/it/redis.rs`: `who_must_follow_and_cannot_gives_no_verdict_within_max_lag`)
 //! 14. An explanation is of the decision that was made, by the functions that made it, and shows an onlooker no
 //!     token and no claim that the configuration does not name.
 //!     (`tests/it/cases.rs`: `every_row_against_decide`; `src/domain/claims/explain.rs`, `src/domain/policy/explain.rs`)

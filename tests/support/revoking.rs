@@ -41,7 +41,7 @@ impl Home {
 
     /// The same with other rules, once `probe` answers with 200.
     pub(crate) fn start_as(&self, revocation: &str, rules: &str, probe: &str) -> Server {
-        let revocation = revocation.replace("@DIR@", &self.folder.path().display().to_string());
+        let revocation = self.placed(revocation);
         let jwks = json!({"keys": [self.key.jwk()]});
         let configuration = format!(
             "listen: {{grpc: off, http: \"@HTTP@\", admin: \"@ADMIN@\"}}\n\
@@ -49,10 +49,7 @@ impl Home {
              {revocation}\n\
              rules: {rules}\n"
         );
-        Server {
-            process: Gatefort::start(&configuration, probe),
-            secret: self.secret.clone(),
-        }
+        Server::new(Gatefort::start(&configuration, probe), &self.secret)
     }
 
     /// A server that keeps its revocations and takes issuers' events.
@@ -60,6 +57,11 @@ impl Home {
         self.start_with(
             "revocation: {secret_file: @DIR@/secret, file: @DIR@/revocations, audiences: [gatefort]}",
         )
+    }
+
+    /// A configuration with the folder in the place of `@DIR@`.
+    pub(crate) fn placed(&self, configuration: &str) -> String {
+        configuration.replace("@DIR@", &self.folder.path().display().to_string())
     }
 
     /// A token that is good for ten minutes.
@@ -81,6 +83,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// One that was started in another way.
+    pub(crate) fn new(process: Gatefort, secret: &str) -> Self {
+        Self {
+            process,
+            secret: secret.to_owned(),
+        }
+    }
+
     /// Its admin listener.
     pub(crate) fn admin(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.process.admin).into()
