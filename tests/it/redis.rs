@@ -343,8 +343,28 @@ fn a_stream_that_grows_long_is_written_anew_and_stays_whole() {
     ));
     let newcomer = deployment.replica();
     assert_eq!(newcomer.status()["entries"], COUNT);
+    // Whoever may not cut does not add to it either.
+    let rights = |rule: &str| -> String {
+        let words = ["ACL", "SETUSER", "gatefort", rule];
+        deployment.redis.command(&words)
+    };
+    rights("-xtrim");
+    for number in 0..150 {
+        end(&newcomer, &format!("late{number}"));
+    }
+    let length = deployment.redis.length();
+    let clumsy = deployment.home.start_with(&short);
+    wait_for("it does not say so", || {
+        fan_out(&clumsy)["last_error"] == "auth"
+    });
+    assert_eq!(deployment.redis.length(), length);
+    rights("+xtrim");
+    wait_for("it does not recover", || deployment.redis.length() <= 100);
+    wait_for("it goes on to complain", || {
+        fan_out(&clumsy)["last_error"].is_null()
+    });
     for server in [&one, &other] {
-        wait_for("they differ", || server.status()["entries"] == COUNT);
+        wait_for("they differ", || server.status()["entries"] == COUNT + 150);
     }
 }
 

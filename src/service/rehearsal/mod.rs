@@ -22,6 +22,7 @@ use crate::domain::request::{HeaderRemoval, Headers, Host, Method, RequestContex
 use crate::gateway::{AnswerSettings, http_status};
 use crate::telemetry::Door;
 use crate::verify::clock::{Clock, SystemClock};
+use crate::verify::revocations::Revocations;
 use crate::verify::settings::GivenAnswer;
 use crate::verify::{StartError, Verifier};
 use mint::Mint;
@@ -105,6 +106,7 @@ impl Rehearsal {
             Arc::clone(&clock),
             &stop,
         )?;
+        let verifier = verifier.with_revocations(Arc::new(Revocations::of_rehearsal()));
         Ok(Self {
             authorizer: Authorizer {
                 rules: config.rules,

@@ -6,6 +6,8 @@ use secrecy::SecretBox;
 
 use super::super::{FixedKeysError, KeyState, StartError};
 use super::*;
+use crate::domain::policy::{Completeness, Liveness};
+use crate::verify::revocations::Revocations;
 
 #[tokio::test]
 async fn inline_keys_are_fresh_for_good() {
@@ -187,4 +189,36 @@ async fn tasks_end_with_the_last_configuration_that_needs_them_and_at_shutdown()
     eventually(|| (other.tasks.len() == 1).then_some(())).await;
     shutdown.cancel();
     other.ended().await;
+}
+
+#[tokio::test]
+async fn who_demands_other_replicas_revocations_gets_no_verdict_without_them() {
+    let ann = Signer::new("ann");
+    let subject = Subject::settled(vec![settings("i", KeySource::Inline(jwks(&[&ann])))]).await;
+    let (good, bad) = (ann.token("i"), Signer::new("junk").token("i"));
+    let required = Liveness {
+        revocations: Completeness::Required,
+        ..Liveness::default()
+    };
+    let verifier = &subject.verifier;
+    for (token, liveness, expected) in [
+        (&good, Liveness::default(), Ok(())),
+        (&good, required, Err(OutageReason::RevocationsBehind.into())),
+        (&bad, required, Err(denied(DenyReason::KidUnknown))),
+    ] {
+        let token = BearerToken::new(token);
+        let verification = verifier.authenticate(token, liveness, NOW).await;
+        assert_eq!(verification.outcome.map(drop), expected);
+    }
+    let shutdown = CancellationToken::new();
+    let tried = vec![settings("i", KeySource::Inline(jwks(&[&ann])))];
+    let tried = Verifier::start(tried, MAX_TOKEN_SIZE, Arc::new(FixedClock), &shutdown).unwrap();
+    let tried = tried.with_revocations(Arc::new(Revocations::of_rehearsal()));
+    let verification = tried
+        .authenticate(BearerToken::new(&good), required, NOW)
+        .await;
+    assert!(
+        verification.outcome.is_ok(),
+        "a configuration that is only tried"
+    );
 }

@@ -188,9 +188,7 @@ impl Follower<'_> {
             .into_iter()
             .map(|(target, terms)| Record { target, terms })
             .collect();
-        if self.add(&lacking).await? {
-            fan_out.health.set_failure(None);
-        } else {
+        if !self.add(&lacking).await? {
             fan_out.owes.store(true, Ordering::Release);
         }
         Ok(())
@@ -214,12 +212,17 @@ impl Follower<'_> {
     ///
     /// What others add meanwhile stays: only what is in force here is cut.
     async fn rewrite(&mut self) -> Result<(), StreamError> {
-        self.rewritable = Instant::now() + REWRITE_PAUSE;
         let records = self.list.records(self.clock.now());
         // A list so long would fill the stream again.
         if self.shape.length <= 2 * (records.len() / ENTRY_RECORDS) {
             return Ok(());
         }
+        // Whoever may not cut would only make it longer: this cuts nothing.
+        let may_cut = self.writer.cut(EntryId::default()).await;
+        if !self.granted(may_cut)? {
+            return Ok(());
+        }
+        self.rewritable = Instant::now() + REWRITE_PAUSE;
         if self.add(&records).await? {
             self.writer.cut(self.position).await?;
             self.shape = self.writer.shape().await?;
@@ -233,18 +236,21 @@ impl Follower<'_> {
 
     /// Adds records, if Redis lets us.
     async fn add(&self, records: &[Record]) -> Result<bool, StreamError> {
-        let health = &self.fan_out.health;
-        match self.writer.add(records).await {
-            Ok(()) => {
-                health.published(records.len());
-                Ok(true)
-            }
-            // Whoever may only read can follow all the same.
-            Err(error) if error.is_refusal() => {
-                health.set_failure(Some(&error));
-                Ok(false)
-            }
-            Err(error) => Err(error),
+        let added = self.writer.add(records).await;
+        let is_granted = self.granted(added)?;
+        if is_granted {
+            self.fan_out.health.published(records.len());
         }
+        Ok(is_granted)
+    }
+
+    /// Whether Redis did it; that it refuses is noted, because whoever may only read can follow all the same.
+    fn granted(&self, outcome: Result<(), StreamError>) -> Result<bool, StreamError> {
+        let refusal = match outcome {
+            Err(error) if error.is_refusal() => Some(error),
+            other => other.map(|()| None)?,
+        };
+        self.fan_out.health.set_failure(refusal.as_ref());
+        Ok(refusal.is_none())
     }
 }
