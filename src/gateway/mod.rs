@@ -144,6 +144,12 @@ impl LiveDoors {
         self.now.load().state.clone()
     }
 
+    /// How many decisions are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.places.taken()
+    }
+
     /// The doors in force. A count of its own, because it is held for as long as a decision takes.
     fn now(&self) -> Arc<Doors> {
         self.now.load_full()

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// The places of a process, whatever configuration is in force.
 #[derive(Debug)]
 pub(super) struct Places {
+    count: usize,
     free: AtomicUsize,
 }
 
@@ -19,8 +20,14 @@ pub(super) struct Place<'p>(&'p Places);
 impl Places {
     pub(super) const fn new(count: usize) -> Self {
         Self {
+            count,
             free: AtomicUsize::new(count),
         }
+    }
+
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.count.saturating_sub(self.free.load(Relaxed))
     }
 
     /// A place, if one is free.
@@ -48,8 +55,10 @@ mod tests {
         let (one, two) = (places.take(), places.take());
         assert!(one.is_some() && two.is_some());
         assert!(places.take().is_none());
+        assert_eq!(places.taken(), 2);
         drop(one);
         assert!(places.take().is_some());
         drop(two);
+        assert_eq!(places.taken(), 0);
     }
 }

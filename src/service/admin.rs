@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -26,7 +26,7 @@ use super::decisions;
 use super::live::{ConfigStatus, Live};
 use super::revoke::{MayRevoke, RevocationPages};
 use super::tls::{Tls, TlsStatus};
-use crate::telemetry::{DecisionCounts, LatencyCounts};
+use crate::telemetry::{DecisionCounts, Exposition, LatencyCounts};
 use crate::verify::revocations::RevocationStatus;
 use crate::verify::{CacheCounts, IssuerStatus, KeyState};
 
@@ -72,9 +72,6 @@ struct Status<'a> {
     revocations: RevocationStatus,
 }
 
-/// What Prometheus asks for; older versions read it as well.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// The admin listener's routes: GET and HEAD only, all else is 404 or 405, and what revokes if that is configured.
 ///
 /// A peer whose certificate names nobody in `client_identities` gets 403 for everything.
@@ -115,14 +112,21 @@ async fn readyz(State(state): State<Arc<AdminState>>) -> Response {
     (code, Json(readiness)).into_response()
 }
 
-async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
+async fn metrics(State(state): State<Arc<AdminState>>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes);
+    let exposition = Exposition::accepted(accept);
     let issuers = state.live.verifier().status();
+    let load = state.live.load();
     let metrics = state
         .live
         .telemetry()
-        .metrics(issuers, state.live.revocations());
+        .metrics(issuers, state.live.revocations(), load);
     match metrics {
-        Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Ok(text) => (
+            [(CONTENT_TYPE, exposition.content_type())],
+            exposition.of(text),
+        )
+            .into_response(),
         Err(std::fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -144,7 +148,7 @@ async fn status(State(state): State<Arc<AdminState>>) -> Response {
             .collect(),
         decisions: telemetry.counts(),
         latency: telemetry.latency(),
-        token_cache: state.live.verifier().cache_counts(),
+        token_cache: state.live.load().tokens,
         dropped_log_lines: telemetry.dropped_lines(),
         issuers: state.live.verifier().status(),
         revocations: state.live.revocations(),
@@ -252,7 +256,7 @@ mod tests {
             }
         }
 
-        async fn ask(&self, method: Method, path: &str) -> (StatusCode, http::HeaderMap, String) {
+        async fn ask(&self, method: Method, path: &str) -> (StatusCode, HeaderMap, String) {
             let request = Request::builder()
                 .method(method)
                 .uri(path)
@@ -311,24 +315,31 @@ mod tests {
         assert_eq!(body["latency"]["counts"][0], 1);
         assert_eq!(
             body["token_cache"],
-            serde_json::json!({"hits": 0, "misses": 0})
+            serde_json::json!({"hits": 0, "misses": 0, "entries": 0, "bytes": 0})
         );
         assert_eq!(body["issuers"][0]["issuer"], "http://127.0.0.1:9");
         assert_eq!(body["issuers"][0]["state"], "blind");
     }
 
     #[tokio::test]
-    async fn metrics_are_open_metrics() {
+    async fn metrics_are_prometheus_text_for_who_asks_for_nothing_else() {
         let pages = Pages::new(BLIND);
         let (code, headers, body) = pages.ask(Method::GET, "/metrics").await;
         assert_eq!(code, StatusCode::OK);
-        assert_eq!(headers[CONTENT_TYPE], OPENMETRICS);
+        assert_eq!(
+            headers[CONTENT_TYPE],
+            "text/plain; version=0.0.4; charset=utf-8"
+        );
+        assert!(
+            body.contains("# TYPE gatefort_decisions_total counter\n"),
+            "{body}"
+        );
         assert!(body.contains("gatefort_decisions_total{"), "{body}");
         assert!(
             body.contains("gatefort_jwks_state{issuer=\"http://127.0.0.1:9\",state=\"blind\"} 1"),
             "{body}"
         );
-        assert!(body.ends_with("# EOF\n"));
+        assert!(!body.contains("# EOF"));
     }
 
     #[tokio::test]

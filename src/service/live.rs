@@ -14,7 +14,7 @@ use crate::authorizer::Authorizer;
 use crate::domain::claims::UnixTime;
 use crate::domain::policy::RuleSet;
 use crate::gateway::{DoorState, LiveDoors};
-use crate::telemetry::{LogQueue, ReloadCounts, Telemetry, timestamp};
+use crate::telemetry::{Load, LogQueue, ReloadCounts, Telemetry, timestamp};
 use crate::verify::clock::{Clock, SystemClock};
 use crate::verify::revocations::{RevocationStatus, Revocations};
 use crate::verify::settings::IssuerSettings;
@@ -206,6 +206,14 @@ impl Live {
     /// What time it is.
     pub(super) fn now(&self) -> UnixTime {
         self.doors.state().authorizer.clock.now()
+    }
+
+    /// What there is to do now.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            in_flight: self.doors.in_flight(),
+            tokens: self.verifier().cache_counts(),
+        }
     }
 
     /// How the list of revocations is.

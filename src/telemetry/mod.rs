@@ -5,9 +5,11 @@
 
 mod applog;
 mod decisions;
+mod exposition;
 mod introspection;
 mod latency;
 mod line;
+mod load;
 pub mod process;
 mod queue;
 mod recent;
@@ -30,9 +32,11 @@ use crate::domain::request::RequestContext;
 pub use applog::{install, log_panics};
 pub use decisions::DecisionCounts;
 use decisions::{DecisionTable, Outcome};
+pub use exposition::Exposition;
 use latency::Latencies;
 pub use latency::LatencyCounts;
 use line::Line;
+pub use load::Load;
 pub use queue::{LogQueue, LogThreadError};
 use recent::Recent;
 pub use recent::{DEFAULT_KEEP, Recorded, RecordedRequest, Wanted};

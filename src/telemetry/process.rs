@@ -30,6 +30,26 @@ fn parse_max_open_files(limits: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// When the process started, in seconds since 1970.
+pub(super) fn start_time_seconds() -> Option<f64> {
+    let own = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let system = std::fs::read_to_string("/proc/stat").ok()?;
+    parse_start_time(&own, &system)
+}
+
+/// From `/proc/self/stat` (field 22, after boot) and `/proc/stat` (boot, since 1970).
+fn parse_start_time(own: &str, system: &str) -> Option<f64> {
+    /// What Linux counts such times in for every program, whatever its own clock does (`USER_HZ`).
+    const TICKS_PER_SECOND: f64 = 100.0;
+    // The second field is a name in parentheses that may hold anything.
+    let (_, fields) = own.rsplit_once(") ")?;
+    let ticks: f64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    let boot = system
+        .lines()
+        .find_map(|line| line.strip_prefix("btime "))?;
+    Some(boot.trim().parse::<f64>().ok()? + ticks / TICKS_PER_SECOND)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,10 +67,19 @@ mod tests {
         assert_eq!(parse_max_open_files(""), None);
     }
 
+    #[test]
+    fn the_start_is_counted_from_boot() {
+        let own = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4250 9 9";
+        let start = parse_start_time(own, "cpu 1 2\nbtime 1700000000\nprocesses 3\n");
+        assert_eq!(start, Some(1_700_000_042.5));
+        assert_eq!(parse_start_time("", ""), None);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
-    fn linux_says_all_three() {
+    fn linux_says_all() {
         assert!(resident_bytes().is_some_and(|bytes| bytes > 1024 * 1024));
         assert!(open_files().is_some_and(|open| open >= 3));
+        assert!(start_time_seconds().is_some_and(|start| start > 1.0e9));
     }
 }

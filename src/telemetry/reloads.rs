@@ -101,6 +101,7 @@ impl Telemetry {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Load;
     use super::*;
     use crate::domain::claims::UnixTime;
     use crate::verify::revocations::{RevocationStatus, Revocations};
@@ -115,7 +116,9 @@ mod tests {
         telemetry.config_started(Some("aa"));
         telemetry.config_reloaded("bb");
         telemetry.config_refused();
-        let text = telemetry.metrics(Vec::new(), none()).unwrap();
+        let text = telemetry
+            .metrics(Vec::new(), none(), Load::default())
+            .unwrap();
         for line in [
             "gatefort_config_info{sha256=\"bb\"} 1",
             "gatefort_config_reloads_total{result=\"ok\"} 1",
@@ -130,7 +133,9 @@ mod tests {
         assert!(!text.contains("\"aa\""), "{text}");
         telemetry.config_reloaded("bb");
         assert_eq!(telemetry.reload_counts(), ReloadCounts { ok: 2, failed: 1 });
-        let text = telemetry.metrics(Vec::new(), none()).unwrap();
+        let text = telemetry
+            .metrics(Vec::new(), none(), Load::default())
+            .unwrap();
         assert!(text.contains("gatefort_config_last_reload_ok 1\n"));
     }
 }

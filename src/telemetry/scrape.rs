@@ -16,7 +16,7 @@ use super::decisions::DecisionTable;
 use super::latency::Latencies;
 use super::reloads::Reloads;
 use super::tls::TlsSeries;
-use super::{Telemetry, introspection, process, revocations};
+use super::{Load, Telemetry, introspection, process, revocations};
 use crate::verify::revocations::RevocationStatus;
 use crate::verify::{IssuerStatus, KeyState};
 
@@ -53,6 +53,7 @@ pub struct ListenerMetrics {
 struct Readings {
     issuers: Vec<IssuerStatus>,
     revocations: RevocationStatus,
+    load: Load,
     dropped_lines: u64,
     uptime_seconds: f64,
 }
@@ -122,7 +123,7 @@ impl Telemetry {
         }
     }
 
-    /// Every metric in the OpenMetrics text format, with issuers and revocations as they are now.
+    /// Every metric in the OpenMetrics text format, with issuers, revocations and load as they are now.
     ///
     /// # Errors
     /// A metric could not be encoded: a defect of ours.
@@ -130,11 +131,13 @@ impl Telemetry {
         &self,
         issuers: Vec<IssuerStatus>,
         revocations: RevocationStatus,
+        load: Load,
     ) -> Result<String, Error> {
         let mut now = Registry::default();
         now.register_collector(Box::new(Readings {
             issuers,
             revocations,
+            load,
             dropped_lines: self.dropped_lines(),
             uptime_seconds: self.uptime().as_secs_f64(),
         }));
@@ -151,6 +154,7 @@ impl Collector for Readings {
         self.encode_issuers(&mut encoder)?;
         introspection::encode(&self.issuers, &mut encoder)?;
         revocations::encode(&self.revocations, &mut encoder)?;
+        self.load.encode(&mut encoder)?;
         counter(
             &mut encoder,
             "gatefort_log_dropped",
@@ -162,6 +166,12 @@ impl Collector for Readings {
             "gatefort_uptime_seconds",
             "Seconds since start",
             Some(self.uptime_seconds),
+        )?;
+        gauge(
+            &mut encoder,
+            "process_start_time_seconds",
+            "Start time of the process since unix epoch in seconds",
+            process::start_time_seconds(),
         )?;
         gauge(
             &mut encoder,
@@ -281,7 +291,7 @@ mod tests {
     use crate::domain::reason::DenyReason;
     use crate::verify::revocations::FileState;
     use crate::verify::revocations::fan_out::FanOutStatus;
-    use crate::verify::{Circuit, IntrospectionStatus};
+    use crate::verify::{CacheCounts, Circuit, IntrospectionStatus};
 
     fn issuer() -> IssuerStatus {
         IssuerStatus {
@@ -342,7 +352,18 @@ mod tests {
             Duration::from_micros(10),
         );
         telemetry.listener("http").accepted.inc();
-        let text = telemetry.metrics(vec![issuer()], revocations()).unwrap();
+        let load = Load {
+            in_flight: 12,
+            tokens: CacheCounts {
+                hits: 13,
+                misses: 14,
+                entries: 15,
+                bytes: 16,
+            },
+        };
+        let text = telemetry
+            .metrics(vec![issuer()], revocations(), load)
+            .unwrap();
         let version = env!("CARGO_PKG_VERSION");
         for line in [
             &*format!("gatefort_build_info{{version=\"{version}\"}} 1"),
@@ -360,6 +381,11 @@ mod tests {
             "gatefort_introspection_circuit{issuer=\"https://a.example/\\\"x\\\"\\n\",state=\"open\"} 1",
             "gatefort_introspection_in_flight{issuer=\"https://a.example/\\\"x\\\"\\n\"} 6",
             "gatefort_introspection_cached_bytes{issuer=\"https://a.example/\\\"x\\\"\\n\"} 8",
+            "gatefort_decisions_in_flight 12",
+            "gatefort_token_cache_hits_total 13",
+            "gatefort_token_cache_misses_total 14",
+            "gatefort_token_cache_entries 15",
+            "gatefort_token_cache_bytes 16",
             "gatefort_log_dropped_total 0",
             "gatefort_revocations 7",
             "gatefort_revocations_max 1000",
@@ -391,7 +417,30 @@ mod tests {
             state: KeyState::Blind,
             ..issuer()
         };
-        let text = telemetry.metrics(vec![blind], revocations()).unwrap();
+        let text = telemetry
+            .metrics(vec![blind], revocations(), Load::default())
+            .unwrap();
         assert!(!text.contains("gatefort_jwks_age_seconds{"));
+    }
+
+    #[test]
+    fn what_callers_send_makes_no_series() {
+        let telemetry = Telemetry::silent();
+        let mut lines = 0;
+        for caller in 0..100_000 {
+            let mut verdict = Verdict::unreadable(DenyReason::OriginalMissing);
+            verdict.issuer = Some(format!("https://issuer-{caller}.example").into());
+            let id = format!("request-{caller}");
+            telemetry.record(Door::ExtAuthz, None, Some(&id), &verdict, Duration::ZERO);
+            if caller == 0 {
+                lines = series(&telemetry);
+            }
+        }
+        assert_eq!(series(&telemetry), lines);
+    }
+
+    fn series(telemetry: &Telemetry) -> usize {
+        let text = telemetry.metrics(Vec::new(), revocations(), Load::default());
+        text.unwrap().lines().count()
     }
 }

@@ -27,13 +27,17 @@ pub(super) struct Known {
     pub issuer: Arc<Issuer>,
 }
 
-/// How many tokens were remembered when they came, since the configuration is in force.
+/// What the memory of verified tokens holds, and how it was used since the configuration is in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct CacheCounts {
     /// Verified before.
     pub hits: u64,
     /// To be verified.
     pub misses: u64,
+    /// Tokens that are remembered.
+    pub entries: usize,
+    /// Bytes that they take, by the count that is held against `cache.max_bytes`.
+    pub bytes: u64,
 }
 
 type Remembered = Cache<
@@ -75,13 +79,15 @@ impl VerifiedTokens {
             .is_some_and(|remembered| remembered.contains_key(&digest))
     }
 
-    /// How many looks found a token, and how many did not.
+    /// What is remembered, and how many looks found a token or did not.
     pub(super) fn counts(&self) -> CacheCounts {
         self.0
             .as_ref()
             .map_or_else(CacheCounts::default, |remembered| CacheCounts {
                 hits: remembered.hits(),
                 misses: remembered.misses(),
+                entries: remembered.len(),
+                bytes: remembered.weight(),
             })
     }
 
@@ -97,18 +103,6 @@ impl VerifiedTokens {
         if let Some(remembered) = &self.0 {
             remembered.remove(&digest);
         }
-    }
-
-    /// How many bytes are taken, by the count that is held against the maximum.
-    #[cfg(test)]
-    pub(super) fn weight(&self) -> u64 {
-        self.0.as_ref().map_or(0, Cache::weight)
-    }
-
-    /// How many tokens are remembered.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, Cache::len)
     }
 }
 

@@ -66,6 +66,8 @@ mod supply_chain;
 )]
 mod support;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod tls;

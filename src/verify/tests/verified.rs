@@ -29,7 +29,7 @@ async fn a_good_token_is_verified_once_and_a_refused_one_is_not_remembered() {
     let first = subject.verify(&token).await.expect("verifies");
     let second = subject.verify(&token).await.expect("verifies");
     assert!(Arc::ptr_eq(&first, &second), "made twice");
-    assert_eq!(subject.verifier.verified.len(), 1);
+    assert_eq!(subject.verifier.verified.counts().entries, 1);
     let late = UnixTime(NOW.0 + 3600);
     for (token, now) in [
         (impostor.token("i"), NOW),
@@ -43,7 +43,7 @@ async fn a_good_token_is_verified_once_and_a_refused_one_is_not_remembered() {
     ] {
         assert_eq!(verify_at(&subject.verifier, &token, now).await, None);
     }
-    assert_eq!(subject.verifier.verified.len(), 1);
+    assert_eq!(subject.verifier.verified.counts().entries, 1);
 }
 
 #[tokio::test]
@@ -60,7 +60,11 @@ async fn a_remembered_token_dies_at_its_hour() {
     let verification = subject.verifier.verify(bearer, dead).await;
     assert_eq!(verification.issuer.as_deref(), Some("i"));
     assert_eq!(verification.outcome, Err(denied(DenyReason::TokenExpired)));
-    assert_eq!(subject.verifier.verified.len(), 0, "the dead take no room");
+    assert_eq!(
+        subject.verifier.verified.counts().entries,
+        0,
+        "the dead take no room"
+    );
 }
 
 #[tokio::test]
@@ -128,7 +132,7 @@ async fn a_new_configuration_remembers_nothing() {
     });
     let next = subject.verifier.reload(vec![stricter], MAX_TOKEN_SIZE);
     let next = next.expect("reloads");
-    assert_eq!(next.verified.len(), 0);
+    assert_eq!(next.verified.counts().entries, 0);
     assert_eq!(verify_at(&next, &token, NOW).await, None);
     assert!(subject.verify(&token).await.is_ok(), "the old one goes on");
 }
@@ -150,9 +154,13 @@ async fn what_is_remembered_stays_within_its_bytes() {
         };
         let digest = digests.digest(BearerToken::new(&text));
         tokens.insert(digest, known);
-        assert!(tokens.weight() <= u64::try_from(CACHE).expect("small"));
+        assert!(tokens.counts().bytes <= u64::try_from(CACHE).expect("small"));
     }
-    assert!(tokens.len() > 100, "{} are few", tokens.len());
+    assert!(
+        tokens.counts().entries > 100,
+        "{} are few",
+        tokens.counts().entries
+    );
     let none = subject
         .verifier
         .reload(Vec::new(), MAX_TOKEN_SIZE)
@@ -161,7 +169,7 @@ async fn what_is_remembered_stays_within_its_bytes() {
     let principal = Arc::new(fixture::principal_with(json!({})));
     let digest = digests.digest(BearerToken::new("t"));
     none.insert(digest, Known { principal, issuer });
-    assert_eq!((none.len(), none.weight()), (0, 0));
+    assert_eq!((none.counts().entries, none.counts().bytes), (0, 0));
     assert!(none.get(digest).is_none());
 }
 
