@@ -98,6 +98,11 @@ impl IdentityHeaders {
         self.headers.iter().map(|(name, _)| name)
     }
 
+    /// The claims that the headers are read from.
+    pub fn claims(&self) -> impl Iterator<Item = &ClaimPath> {
+        self.headers.iter().map(|(_, path)| path)
+    }
+
     /// The longest value, in bytes as sent.
     #[must_use]
     pub const fn max_length(&self) -> usize {

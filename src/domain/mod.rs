@@ -12,6 +12,7 @@ pub mod introspection;
 pub mod json;
 pub mod jws;
 pub mod keys;
+pub mod named;
 pub mod policy;
 pub mod reason;
 pub mod request;

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Serialize;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Routes;
@@ -26,7 +27,7 @@ use super::decisions;
 use super::live::{ConfigStatus, Live};
 use super::revoke::{MayRevoke, RevocationPages};
 use super::tls::{Tls, TlsStatus};
-use crate::telemetry::{DecisionCounts, Exposition, LatencyCounts};
+use crate::telemetry::{DecisionCounts, Exposition, LatencyCounts, ShadowStatus};
 use crate::verify::revocations::RevocationStatus;
 use crate::verify::{CacheCounts, IssuerStatus, KeyState};
 
@@ -70,6 +71,8 @@ struct Status<'a> {
     dropped_log_lines: u64,
     issuers: Vec<IssuerStatus>,
     revocations: RevocationStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<ShadowStatus>,
 }
 
 /// The admin listener's routes: GET and HEAD only, all else is 404 or 405, and what revokes if that is configured.
@@ -95,6 +98,7 @@ fn router(state: AdminState, revoking: Option<RevocationPages>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/shadow", get(differences))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .with_state(Arc::new(state))
         .merge(decisions)
@@ -152,8 +156,15 @@ async fn status(State(state): State<Arc<AdminState>>) -> Response {
         dropped_log_lines: telemetry.dropped_lines(),
         issuers: state.live.verifier().status(),
         revocations: state.live.revocations(),
+        shadow: telemetry.shadow().status(),
     })
     .into_response()
+}
+
+/// The last differences of a shadow, as `gatefort test` and `gatefort replay` read them.
+async fn differences(State(state): State<Arc<AdminState>>) -> Response {
+    let cases = state.live.telemetry().shadow().differences();
+    Json(json!({ "cases": cases })).into_response()
 }
 
 impl AdminState {

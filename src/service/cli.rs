@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::check::{CheckVerdict, check};
 use super::config::{ConfigErrors, SchemaOf, schema};
-use super::dev::{self, DevError};
+use super::dev::{self, DevArguments, DevError};
 use super::drain::Shutdown;
 use super::explain::{ExplainArguments, ExplainError, explain};
 use super::fits::{Fit, FitError};
@@ -26,6 +25,7 @@ use super::output::{self, OutputError};
 use super::policy_test::{self, TestArguments, TestError};
 use super::probe::{self, ProbeArguments, ProbeError};
 use super::reload::{Loaded, Reloads};
+use super::replay::{self, ReplayArguments, ReplayError};
 use super::serve::{RunError, StartError, build};
 use super::snippets::{self, GenArguments, GenError};
 use super::systemd::Inherited;
@@ -89,6 +89,9 @@ enum Command {
     Man(ManArguments),
     /// Runs policy tests: exit code 0 if every case is as wanted, 1 if one is not, 2 if that cannot be said.
     Test(TestArguments),
+    /// Says what other rules would have made of recorded requests: exit code 0 if the same, 1 if something changes,
+    /// 2 if that cannot be said.
+    Replay(ReplayArguments),
     /// Prints the JSON Schema (2020-12) of a kind of file, so that editors complete and check it.
     Schema {
         /// Of which kind of file.
@@ -115,26 +118,6 @@ struct CheckArguments {
     /// A gateway's file that must name every identity header; may be repeated.
     #[arg(long, value_name = "FILE")]
     gateway: Vec<PathBuf>,
-}
-
-/// `gatefort dev`.
-#[derive(Debug, Clone, Args)]
-pub(super) struct DevArguments {
-    /// Where Envoy's gRPC door listens; loopback only.
-    #[arg(long, value_name = "ADDR", default_value_t = loopback(9191))]
-    pub(super) grpc: SocketAddr,
-    /// Where the HTTP doors listen; loopback only.
-    #[arg(long, value_name = "ADDR", default_value_t = loopback(9192))]
-    pub(super) http: SocketAddr,
-    /// Where the admin pages listen; loopback only.
-    #[arg(long, value_name = "ADDR", default_value_t = loopback(9193))]
-    pub(super) admin: SocketAddr,
-    /// Where the built-in issuer listens; loopback only.
-    #[arg(long, value_name = "ADDR", default_value_t = loopback(9190))]
-    pub(super) issuer: SocketAddr,
-    /// Prints the sample configuration and ends.
-    #[arg(long)]
-    pub(super) print_config: bool,
 }
 
 /// Why a command did not do what was asked.
@@ -166,6 +149,8 @@ enum Failure {
     Health(#[from] HealthError),
     #[error("{0}")]
     Test(#[from] TestError),
+    #[error("{0}")]
+    Replay(#[from] ReplayError),
     #[error("{0}")]
     Log(#[from] LogThreadError),
     #[error("cannot start: {0}")]
@@ -205,6 +190,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Completions(arguments) => done(manual::completions(&arguments, Cli::command())),
         Command::Man(arguments) => done(manual::man(&arguments, Cli::command())),
         Command::Test(arguments) => policy_test(&arguments),
+        Command::Replay(arguments) => replay(&arguments),
         Command::Schema { of } => done(output::print(|out| writeln!(out, "{:#}", schema(of)))),
     };
     outcome.unwrap_or_else(|failure| failure.tell())
@@ -308,6 +294,10 @@ fn ask_health(arguments: &HealthArguments) -> Result<Exit, Failure> {
     Ok(if ready { Exit::Yes } else { Exit::No })
 }
 
+fn replay(arguments: &ReplayArguments) -> Result<Exit, Failure> {
+    Ok(runtime()?.block_on(replay::run(arguments))?)
+}
+
 fn policy_test(arguments: &TestArguments) -> Result<Exit, Failure> {
     let is_good = runtime()?.block_on(policy_test::run(arguments))?;
     Ok(if is_good { Exit::Yes } else { Exit::No })
@@ -326,10 +316,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::System)
-}
-
-const fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
 impl Failure {
@@ -355,6 +341,7 @@ impl Failure {
             | Self::Health(_)
             | Self::Log(_)
             | Self::Test(_)
+            | Self::Replay(_)
             | Self::System(_)
             | Self::Output(_) => Exit::Unknown,
         }

@@ -10,8 +10,10 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, Warning};
+use super::shadow;
 use crate::authorizer::Authorizer;
-use crate::domain::claims::UnixTime;
+use crate::domain::claims::{TokenRules, UnixTime};
+use crate::domain::named::Named;
 use crate::domain::policy::RuleSet;
 use crate::gateway::{DoorState, LiveDoors};
 use crate::telemetry::{Load, LogQueue, ReloadCounts, Telemetry, timestamp};
@@ -261,7 +263,20 @@ fn assemble(
     clock: Arc<dyn Clock>,
     verifier: impl FnOnce(Vec<IssuerSettings>, usize) -> Result<Verifier, StartError>,
 ) -> Result<DoorState, StartError> {
+    let rules: Vec<Arc<TokenRules>> = config
+        .issuers
+        .iter()
+        .map(|issuer| Arc::clone(&issuer.rules))
+        .collect();
     let verifier = verifier(config.issuers, config.max_token_size)?;
+    let named = Named::of(
+        &config.rules,
+        &config.identity,
+        rules.iter().map(|rules| &**rules),
+    );
+    let sources = config.token_sources.clone();
+    let tap = shadow::start(config.shadow, named, sources, telemetry.shadow());
+    let telemetry = telemetry.tapped(tap);
     let authorizer = Arc::new(Authorizer {
         rules: config.rules,
         token_sources: config.token_sources,

@@ -24,6 +24,20 @@ pub(super) enum OutputError {
     },
 }
 
+/// A text of somebody else's, without what drives a terminal.
+pub(super) fn plain(text: &str) -> String {
+    let plain = |character: char| !character.is_control();
+    text.chars()
+        .map(|character| {
+            if plain(character) {
+                character
+            } else {
+                '\u{fffd}'
+            }
+        })
+        .collect()
+}
+
 /// Prints an answer. A reader that went away is no failure: the exit code still answers.
 pub(super) fn print(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

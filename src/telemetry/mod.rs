@@ -5,6 +5,7 @@
 
 mod applog;
 mod decisions;
+mod door;
 mod exposition;
 mod introspection;
 mod latency;
@@ -17,6 +18,8 @@ mod reloads;
 mod revocations;
 mod scrape;
 pub mod settings;
+mod shadow;
+mod tap;
 mod timestamp;
 mod tls;
 
@@ -32,6 +35,7 @@ use crate::domain::request::RequestContext;
 pub use applog::{install, log_panics};
 pub use decisions::DecisionCounts;
 use decisions::{DecisionTable, Outcome};
+pub use door::Door;
 pub use exposition::Exposition;
 use latency::Latencies;
 pub use latency::LatencyCounts;
@@ -44,23 +48,10 @@ pub use reloads::ReloadCounts;
 pub use scrape::ListenerMetrics;
 use scrape::Scrape;
 use settings::DecisionLog;
+pub use shadow::{CandidateStatus, ShadowSeries, ShadowStatus};
+pub use tap::{Copied, Evidence, Observed, Tap};
 pub use timestamp::timestamp;
 pub use tls::TlsMetrics;
-
-/// Which door a request came through: a metric label and a log field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Door {
-    /// Envoy ext_authz over gRPC.
-    EnvoyGrpc,
-    /// Envoy ext_authz over HTTP.
-    ExtAuthz,
-    /// nginx `auth_request`.
-    AuthRequest,
-    /// ingress-nginx `auth-url`.
-    AuthRequestUrl,
-    /// Traefik, Caddy, HAProxy.
-    ForwardAuth,
-}
 
 /// Records decisions: the log and the counters are the process's, the rules' names one configuration's.
 #[derive(Debug)]
@@ -72,6 +63,8 @@ pub struct Telemetry {
     scrape: Arc<Scrape>,
     recent: Arc<Recent>,
     explains: Option<Explains>,
+    shadow: Arc<ShadowSeries>,
+    tap: Option<Arc<Tap>>,
     started: Instant,
 }
 
@@ -82,48 +75,23 @@ struct Explains {
     keep: usize,
 }
 
-impl Door {
-    /// Every door.
-    pub const ALL: [Self; 5] = [
-        Self::EnvoyGrpc,
-        Self::ExtAuthz,
-        Self::AuthRequest,
-        Self::AuthRequestUrl,
-        Self::ForwardAuth,
-    ];
-
-    /// The stable name: log field and metric label.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::EnvoyGrpc => "envoy_grpc",
-            Self::ExtAuthz => "ext_authz",
-            Self::AuthRequest => "auth_request",
-            Self::AuthRequestUrl => "auth_request_url",
-            Self::ForwardAuth => "forward_auth",
-        }
-    }
-
-    /// Its place in [`Door::ALL`].
-    const fn index(self) -> usize {
-        self as usize
-    }
-}
-
 impl Telemetry {
     /// Records to `log` and to counters for rules with these labels, in the order written.
     #[must_use]
     pub fn new(log: LogQueue, decisions: DecisionLog, rules: &[Arc<str>]) -> Self {
         let table = DecisionTable::new(rules);
         let latencies = Latencies::default();
+        let shadow = Arc::<ShadowSeries>::default();
         Self {
-            scrape: Arc::new(Scrape::new(&table, &latencies)),
+            scrape: Arc::new(Scrape::new(&table, &latencies, &shadow)),
             log,
             decisions,
             table,
             latencies,
             recent: Arc::default(),
             explains: None,
+            shadow,
+            tap: None,
             started: Instant::now(),
         }
     }
@@ -142,6 +110,8 @@ impl Telemetry {
             scrape: Arc::clone(&self.scrape),
             recent: Arc::clone(&self.recent),
             explains: None,
+            shadow: Arc::clone(&self.shadow),
+            tap: None,
             started: self.started,
         }
     }
@@ -154,6 +124,18 @@ impl Telemetry {
             explains: (keep > 0).then_some(Explains { authorizer, keep }),
             ..self
         }
+    }
+
+    /// The same, handing decisions over to a shadow.
+    #[must_use]
+    pub fn tapped(self, tap: Option<Arc<Tap>>) -> Self {
+        Self { tap, ..self }
+    }
+
+    /// What is known of shadows.
+    #[must_use]
+    pub const fn shadow(&self) -> &Arc<ShadowSeries> {
+        &self.shadow
     }
 
     /// Counts, and logs nothing.
@@ -183,6 +165,13 @@ impl Telemetry {
             let line = Line::new(self.log.format(), &timestamp(), "INFO", "decision");
             self.log
                 .send(self.decision(line, door, request, request_id, verdict, took));
+        }
+        if let (Some(tap), Some(request)) = (&self.tap, request) {
+            let rule = self.table.label(verdict.rule);
+            // The verdict stands; a defect in telling about it must not become an answer.
+            let _unheard = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                tap.offer(request, verdict, rule);
+            }));
         }
         if let Some(explains) = &self.explains
             && self.recent.takes(outcome == Outcome::Allow)

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use super::decisions::DecisionTable;
 use super::latency::Latencies;
 use super::reloads::Reloads;
+use super::shadow::ShadowSeries;
 use super::tls::TlsSeries;
 use super::{Load, Telemetry, introspection, process, revocations};
 use crate::verify::revocations::RevocationStatus;
@@ -59,7 +60,7 @@ struct Readings {
 }
 
 impl Scrape {
-    pub(super) fn new(table: &DecisionTable, latencies: &Latencies) -> Self {
+    pub(super) fn new(table: &DecisionTable, latencies: &Latencies, shadow: &ShadowSeries) -> Self {
         let mut registry = Registry::default();
         let open = Family::<ListenerLabel, Gauge>::default();
         let accepted = Family::<ListenerLabel, Counter>::default();
@@ -98,6 +99,7 @@ impl Scrape {
         );
         let reloads = Reloads::new(&mut registry);
         let tls = TlsSeries::new(&mut registry);
+        shadow.register(&mut registry);
         Self {
             registry,
             reloads,

@@ -58,6 +58,7 @@ mod schema;
 mod security_rows;
 #[cfg(test)]
 mod supply_chain;
+mod shadow;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(

@@ -52,6 +52,12 @@ impl ClaimPath {
         ))
     }
 
+    /// The path of a claim at the top, whatever characters its name has.
+    #[must_use]
+    pub fn of_name(name: &str) -> Self {
+        Self(vec![name.into()])
+    }
+
     /// The names, from the outside in; never empty.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|name| &**name)

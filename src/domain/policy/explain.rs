@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::expression::Expression;
 use super::requirement::{Part, Requirement, has_claim};
-use super::{Access, Rule, RuleId, RuleSet};
+use super::{Access, Rule, RuleId, RuleMode, RuleSet};
 use crate::domain::claims::Principal;
 use crate::domain::explanation::{Reader, Step, listed, shown};
 use crate::domain::reason::DenyReason;
@@ -70,6 +70,9 @@ impl Rule {
 
     fn mismatch(&self, id: RuleId, request: &RequestContext<'_>) -> String {
         let mut why = Vec::new();
+        if self.mode == RuleMode::Shadow {
+            why.push("its mode (`shadow`: it never decides)".to_owned());
+        }
         if !self.path.matches(&request.path) {
             why.push("path".to_owned());
         }
@@ -288,6 +291,7 @@ mod tests {
 
     fn rule(methods: &[&str], path: &str, require: Requirement) -> Rule {
         Rule {
+            mode: RuleMode::Enforce,
             name: None,
             hosts: Vec::new(),
             methods: methods.iter().map(|method| (*method).into()).collect(),

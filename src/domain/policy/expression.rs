@@ -193,6 +193,22 @@ impl Expression {
         &self.source
     }
 
+    /// The claims that it may read, by their names at the top; `None` if that is any of them.
+    #[must_use]
+    pub fn claims_read(&self) -> Option<&[Box<str>]> {
+        match &self.reads.claims {
+            Names::None => Some(&[]),
+            Names::Some(names) => Some(names),
+            Names::All => None,
+        }
+    }
+
+    /// Whether it may read the query.
+    #[must_use]
+    pub const fn reads_query(&self) -> bool {
+        self.reads.query
+    }
+
     /// The request headers that it may read, in lower case; `None` if that is any of them.
     #[must_use]
     pub fn headers_read(&self) -> Option<&[Box<str>]> {

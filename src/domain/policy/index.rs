@@ -17,10 +17,10 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Index(HostMap<PathTree<Methods>>);
 
 impl Index {
-    /// Indexes rules in the order written.
-    pub(super) fn new(rules: &[Rule]) -> Self {
+    /// Indexes those rules that count, in the order written.
+    pub(super) fn new(rules: &[Rule], counts: impl Fn(&Rule) -> bool) -> Self {
         let mut hosts = HostMap::<PathTree<Methods>>::default();
-        for (place, rule) in (0..NONE).zip(rules) {
+        for (place, rule) in (0..NONE).zip(rules).filter(|(_, rule)| counts(rule)) {
             for pattern in patterns(&rule.hosts) {
                 hosts
                     .at_mut(pattern)

@@ -80,9 +80,21 @@ pub enum OnOutage {
     LastKnown(Duration),
 }
 
+/// Whether a rule decides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RuleMode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It never matches: what it would have decided is only counted.
+    Shadow,
+}
+
 /// One rule.
 #[derive(Debug)]
 pub struct Rule {
+    /// Whether it decides.
+    pub mode: RuleMode,
     /// What people call it.
     pub name: Option<Arc<str>>,
     /// The hosts that it is about; every host if there are none.
@@ -110,8 +122,17 @@ impl RuleSet {
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
         Self {
-            index: Index::new(&rules),
+            index: Index::new(&rules, |rule| rule.mode == RuleMode::Enforce),
             rules,
+        }
+    }
+
+    /// The same rules, all of them in force, [`RuleMode::Shadow`] or not.
+    #[must_use]
+    pub fn all_enforced(self) -> Self {
+        Self {
+            index: Index::new(&self.rules, |_| true),
+            ..self
         }
     }
 

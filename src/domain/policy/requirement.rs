@@ -78,6 +78,11 @@ impl Requirement {
         Ok(())
     }
 
+    /// The claims that are required.
+    pub fn claim_paths(&self) -> impl Iterator<Item = &ClaimPath> {
+        self.claims.iter().map(|(path, _)| path)
+    }
+
     /// The claims that are required, with their values.
     pub(super) fn claims(&self) -> &[(ClaimPath, Value)] {
         &self.claims

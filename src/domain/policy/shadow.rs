@@ -1,7 +1,7 @@
 //! Rules that never decide anything, because an earlier one matches whatever they match.
 
 use super::index::{HostMap, PathTree, patterns};
-use super::{HostPattern, Rule, RuleId};
+use super::{HostPattern, Rule, RuleId, RuleMode};
 
 /// How many steps the search may take: enough for ten thousand ordinary rules,
 /// few enough that ten thousand on one path do not take minutes.
@@ -34,6 +34,8 @@ pub(super) fn shadowed(rules: &[Rule]) -> Vec<(RuleId, RuleId)> {
         match by {
             // What it would hide, the rule that hides it hides as well.
             Some(by) => hidden.push((RuleId(place), RuleId(by))),
+            // Nor does one hide others that never matches itself.
+            None if rule.mode == RuleMode::Shadow => {}
             None => {
                 for pattern in patterns(&rule.hosts) {
                     seen.at_mut(pattern)

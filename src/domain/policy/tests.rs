@@ -24,6 +24,7 @@ pub(super) fn request<'w>(method: &'w str, host: &'w str, target: &'w str) -> Re
 
 fn rule(hosts: &[&str], methods: &[&str], path: &str) -> Rule {
     Rule {
+        mode: RuleMode::Enforce,
         name: None,
         hosts: hosts
             .iter()
@@ -290,7 +291,7 @@ proptest! {
         rules.push(rule(&["q.example"], &["PUT"], "/q/*"));
         let again = {
             let chosen = index.get(&rules);
-            Rule { name: None, hosts: chosen.hosts.clone(), methods: chosen.methods.clone(), path: chosen.path.clone(), access: chosen.access, require: Requirement::default(), liveness: Liveness::default() }
+            Rule { mode: RuleMode::Enforce, name: None, hosts: chosen.hosts.clone(), methods: chosen.methods.clone(), path: chosen.path.clone(), access: chosen.access, require: Requirement::default(), liveness: Liveness::default() }
         };
         let last = RuleId(u32::try_from(rules.len()).unwrap());
         rules.push(again);

@@ -28,6 +28,7 @@ mod revocation;
 mod rules;
 mod scalar;
 mod schema;
+mod shadow;
 mod shapes;
 mod source;
 mod suggest;
@@ -41,7 +42,7 @@ use std::time::Duration;
 
 use crate::domain::credential::TokenSource;
 use crate::domain::identity::IdentityHeaders;
-use crate::domain::policy::RuleSet;
+use crate::domain::policy::{RuleMode, RuleSet};
 use crate::gateway::{AnswerSettings, OnUnavailable};
 use crate::telemetry::DEFAULT_KEEP;
 use crate::telemetry::settings::LogSettings;
@@ -69,6 +70,7 @@ pub use problem::{ConfigErrors, Problem, Warning};
 pub use read::Shown;
 pub use revocation::{BearerSecret, RevocationConfig};
 pub use schema::{SchemaOf, schema};
+pub use shadow::{OwnShadow, ShadowSettings};
 pub use source::{Place, Span};
 
 /// What is meant: everything that the process is built from.
@@ -91,6 +93,8 @@ pub struct Config {
     pub issuers: Vec<IssuerSettings>,
     /// Who may revoke tokens, if anyone.
     pub revocation: Option<RevocationConfig>,
+    /// What is tried beside it, if anything.
+    pub shadow: Option<ShadowSettings>,
     /// How long one decision may take.
     pub deadline: Duration,
     /// What the doors' answers say.
@@ -211,7 +215,11 @@ impl TryFrom<Written> for Config {
             problems,
         } = written;
         let mut notes = Notes::new(&source, problems);
-        let config = raw.and_then(|raw| Self::from_raw(raw, &files, &mut notes));
+        let own = OwnShadow {
+            path: source.name().as_ref().into(),
+            text: source.text().to_owned(),
+        };
+        let config = raw.and_then(|raw| Self::from_raw(raw, own, &files, &mut notes));
         let (problems, warnings) = notes.finish();
         match config {
             Some(config) if problems.is_empty() => Ok(Self { warnings, ..config }),
@@ -223,7 +231,12 @@ impl TryFrom<Written> for Config {
 impl Config {
     /// Gives every setting its meaning. A setting with a problem gets its default, so that the others are still
     /// looked at; the caller drops the result when there is any problem.
-    fn from_raw(raw: RawConfig, files: &Files, notes: &mut Notes<'_>) -> Option<Self> {
+    fn from_raw(
+        raw: RawConfig,
+        own: OwnShadow,
+        files: &Files,
+        notes: &mut Notes<'_>,
+    ) -> Option<Self> {
         let listen = ListenSettings::from_raw(raw.listen, files, notes);
         let tokens = Tokens::from_raw(raw.token, notes);
         let waits = issuers::waits(&raw.keys, &raw.issuers);
@@ -306,6 +319,12 @@ impl Config {
                 .given()
                 .is_none_or(|at| at.value == Switch::On),
         };
+        let has_shadow = rules
+            .set
+            .iter()
+            .any(|(_, rule)| rule.mode == RuleMode::Shadow);
+        let own = has_shadow.then_some(own);
+        let shadow = ShadowSettings::from_raw(raw.shadow, own, files, notes);
         Some(Self {
             listen: listen?,
             rules: rules.set,
@@ -316,6 +335,7 @@ impl Config {
             identity,
             issuers,
             revocation,
+            shadow,
             deadline,
             answers,
             drain_timeout: limits::DRAIN.check(&raw.drain_timeout, limits::DEFAULT_DRAIN, notes),
@@ -350,6 +370,7 @@ impl std::fmt::Debug for Config {
             .field("identity", &self.identity)
             .field("issuers", &issuers)
             .field("revocation", &self.revocation)
+            .field("shadow", &self.shadow)
             .field("deadline", &self.deadline)
             .field("answers", &self.answers)
             .field("drain_timeout", &self.drain_timeout)

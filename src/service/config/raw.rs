@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::domain::algorithm::Algorithm;
 use crate::domain::claims::{Profile, TokenType};
 use crate::domain::identity::NonAscii;
-use crate::domain::policy::{Access, Completeness, OnOutage};
+use crate::domain::policy::{Access, Completeness, OnOutage, RuleMode};
 use crate::gateway::OnUnavailable;
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel};
 use crate::verify::settings::Mode;
@@ -18,6 +18,7 @@ use crate::verify::settings::Mode;
 use super::fan_out::{COMPLETENESS, RawFanOut};
 use super::listen::{RawListener, read_listener};
 use super::read::{At, mapping};
+use super::shadow::RawShadow;
 use super::shapes::{Named, Switch, choice, count, duration, list, names, size, switch, text};
 use super::values::{
     RawAudiences, RawSource, algorithm, audiences, claims, file, jwks, on_outage, secret, source,
@@ -65,6 +66,8 @@ mapping! {
         cache: RawCache = RawCache::read,
         /// What is kept of recent decisions, for `/decisions` and the console.
         decisions: RawDecisions = RawDecisions::read,
+        /// What is tried beside this file on the same requests, to see what it would change.
+        shadow: RawShadow = RawShadow::read,
         /// What is logged.
         log: RawLog = RawLog::read,
     }
@@ -281,6 +284,9 @@ mapping! {
     RawRule ("a mapping such as {path: /**, allow: authenticated}") {
         /// What logs and metrics call it; default its place and path.
         name: At<String> = text,
+        /// `enforce` (default), or `shadow`: the rule never decides, and what it would have decided is counted against
+        /// what the rules after it decide.
+        mode: At<RuleMode> = choice(&[("enforce", RuleMode::Enforce), ("shadow", RuleMode::Shadow)]),
         /// The hosts it is about: names, or `*.` and a name for everything under it; default every host.
         hosts: At<Vec<At<String>>> = list(text),
         /// The methods it is about; default every method.

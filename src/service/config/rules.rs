@@ -173,6 +173,7 @@ fn one(
         .into_given()
         .map_or_else(Requirement::default, |raw| requirement(&raw, notes));
     Some(Rule {
+        mode: raw.mode.into_value().unwrap_or_default(),
         name: raw.name.into_value().map(Into::into),
         hosts,
         methods,

@@ -108,6 +108,22 @@ pub(super) fn count(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> 
     })
 }
 
+/// A number, whole or not.
+pub(super) fn fraction(node: &Node, trail: &Trail<'_>, reader: &mut Reader<'_>) -> Option<At<f64>> {
+    if reader.sketches(|_| json!({"anyOf": [{"type": "number"}, schema::pattern("^[0-9.]+$")]})) {
+        return None;
+    }
+    scalar_as("a number such as 0.1", node, trail, reader, |scalar| {
+        let found = Shown::new(&scalar.text, scalar.substituted);
+        let read = scalar
+            .text
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite());
+        Some(read.ok_or(Fault::Number { found }))
+    })
+}
+
 /// One of a few words.
 pub(super) fn choice<T: Copy>(
     choices: &'static [(&'static str, T)],

@@ -56,6 +56,13 @@ impl Span {
     }
 }
 
+impl Place {
+    /// No place within something of this name.
+    pub(in crate::service) fn within(name: &str) -> Self {
+        Source::new(name, String::new()).whole("")
+    }
+}
+
 impl Source {
     pub(super) fn new(name: &str, text: String) -> Self {
         Self {

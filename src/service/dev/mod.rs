@@ -7,14 +7,13 @@ mod issuer;
 mod text;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::cli::DevArguments;
 use super::config::{Config, ConfigErrors, Environment};
 use super::drain::Shutdown;
 use super::listen::BindError;
@@ -27,6 +26,30 @@ use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel, LogSettings};
 use crate::verify::clock::{Clock, SystemClock};
 use issuer::DevIssuer;
 use text::Places;
+
+/// `gatefort dev`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct DevArguments {
+    /// Where Envoy's gRPC door listens; loopback only.
+    #[arg(long, value_name = "ADDR", default_value_t = loopback(9191))]
+    pub(super) grpc: SocketAddr,
+    /// Where the HTTP doors listen; loopback only.
+    #[arg(long, value_name = "ADDR", default_value_t = loopback(9192))]
+    pub(super) http: SocketAddr,
+    /// Where the admin pages listen; loopback only.
+    #[arg(long, value_name = "ADDR", default_value_t = loopback(9193))]
+    pub(super) admin: SocketAddr,
+    /// Where the built-in issuer listens; loopback only.
+    #[arg(long, value_name = "ADDR", default_value_t = loopback(9190))]
+    pub(super) issuer: SocketAddr,
+    /// Prints the sample configuration and ends.
+    #[arg(long)]
+    pub(super) print_config: bool,
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
 
 /// Why `gatefort dev` did not run, or ended.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 
 use super::{Ran, shown_rule};
+use crate::service::output::plain;
 use crate::service::rehearsal::Rehearsal;
 
 /// What came of a run.
@@ -82,17 +83,17 @@ impl Report {
                 writeln!(to, "{file}")?;
             }
             if ran.failures.is_empty() {
-                writeln!(to, "  ok    {}", shown(&ran.name))?;
+                writeln!(to, "  ok    {}", plain(&ran.name))?;
                 continue;
             }
-            writeln!(to, "  FAIL  {}  ({file}:{})", shown(&ran.name), ran.line)?;
+            writeln!(to, "  FAIL  {}  ({file}:{})", plain(&ran.name), ran.line)?;
             for failure in &ran.failures {
-                writeln!(to, "        {}", shown(failure))?;
+                writeln!(to, "        {}", plain(failure))?;
             }
         }
         writeln!(to)?;
         for rule in &self.unreached {
-            writeln!(to, "rule {} never matched", shown(rule))?;
+            writeln!(to, "rule {} never matched", plain(rule))?;
         }
         let (count, failed) = (self.ran.len(), self.failed());
         let verdict = if self.is_good() { "ok" } else { "FAILED" };
@@ -133,18 +134,4 @@ impl Outcome {
             seconds: ran.took.as_secs_f64(),
         }
     }
-}
-
-/// Text of the files' own, without what drives a terminal.
-fn shown(text: &str) -> String {
-    let plain = |character: char| !character.is_control();
-    text.chars()
-        .map(|character| {
-            if plain(character) {
-                character
-            } else {
-                '\u{fffd}'
-            }
-        })
-        .collect()
 }

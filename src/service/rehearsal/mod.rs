@@ -16,7 +16,8 @@ use super::config::cases::{ALLOWED, Case, CaseRequest, CaseToken, Verdict};
 use super::signing::SigningError;
 use crate::authorizer::{self, Authorizer, Decision};
 use crate::domain::credential::TokenSource;
-use crate::domain::policy::{RuleId, RuleSet};
+use crate::domain::named::Named;
+use crate::domain::policy::{Access, RuleId, RuleSet};
 use crate::domain::reason::{DenyReason, OutageReason};
 use crate::domain::request::{HeaderRemoval, Headers, Host, Method, RequestContext, RequestPath};
 use crate::gateway::{AnswerSettings, http_status};
@@ -87,8 +88,22 @@ impl Rehearsal {
     /// # Errors
     /// An issuer's settings cannot be used.
     pub(super) fn new(mut config: Config, cases: &[Case]) -> Result<Self, RehearsalError> {
-        let given = GivenAnswer::default();
         let mint = Mint::new(&mut config.issuers, cases)?;
+        Self::with(config, mint)
+    }
+
+    /// Makes ready what tries claims alone: keys and algorithms are taken as good, and so is an issuer's word.
+    /// Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// An issuer's settings cannot be used.
+    pub(super) fn of_claims(mut config: Config) -> Result<Self, RehearsalError> {
+        let mint = Mint::of_claims(&mut config.issuers)?;
+        Self::with(config, mint)
+    }
+
+    fn with(mut config: Config, mint: Mint) -> Result<Self, RehearsalError> {
+        let given = GivenAnswer::default();
         for introspection in config
             .issuers
             .iter_mut()
@@ -139,22 +154,58 @@ impl Rehearsal {
         self.authorizer.identity.names().any(|name| name == header)
     }
 
+    /// What the decision about a case looks at, of its token and its request.
+    pub(super) fn looks_at(&self, case: &Case, outcome: &Outcome) -> Named {
+        let rule = outcome
+            .rule
+            .and_then(|rule| self.authorizer.rules.rule(rule));
+        let issuer = match &case.token {
+            CaseToken::Minted(minted) => self.mint.rules_of(minted.issuer.as_deref()),
+            CaseToken::None | CaseToken::Unread | CaseToken::Refused(_) | CaseToken::Raw { .. } => {
+                None
+            }
+        };
+        match (rule, issuer) {
+            (Some(rule), Some(issuer)) if rule.access != Access::Anyone => {
+                Named::of_decision(rule, &self.authorizer.identity, issuer)
+            }
+            _ => Named::default(),
+        }
+    }
+
     /// Decides about a case.
     ///
     /// # Errors
     /// The case does not say enough.
     pub(super) async fn decide(&self, case: &Case) -> Result<Outcome, CannotSay> {
         let now = self.authorizer.clock.now();
+        let mut refused = match &case.token {
+            CaseToken::Refused(reason) => Some(*reason),
+            CaseToken::None | CaseToken::Unread | CaseToken::Raw { .. } | CaseToken::Minted(_) => {
+                None
+            }
+        };
         let (text, place) = match &case.token {
             CaseToken::None => (None, None),
             CaseToken::Unread | CaseToken::Refused(_) => (Some(NO_TOKEN.to_owned()), None),
             CaseToken::Raw { text, place } => (Some(text.clone()), place.as_ref()),
             CaseToken::Minted(minted) => {
-                let (text, answer) = self.mint.make(minted, case.introspection.as_ref(), now)?;
-                if let Some(answer) = answer {
-                    self.given.set(&text, answer);
+                match self.mint.make(minted, case.introspection.as_ref(), now) {
+                    Ok((text, answer)) => {
+                        if let Some(answer) = answer {
+                            self.given.set(&text, answer);
+                        }
+                        (Some(text), minted.place.as_ref())
+                    }
+                    // It was somebody's token: an issuer that is gone is an answer.
+                    Err(MintError::IssuerUnknown { .. } | MintError::NoIssuer)
+                        if case.recorded.is_some() =>
+                    {
+                        refused = Some(DenyReason::IssuerUnknown.code());
+                        (Some(NO_TOKEN.to_owned()), None)
+                    }
+                    Err(error) => return Err(error.into()),
                 }
-                (Some(text), minted.place.as_ref())
             }
         };
         let place = place.or(self.authorizer.token_sources.first());
@@ -164,15 +215,11 @@ impl Rehearsal {
             &verdict.decision,
             Decision::Deny(denial) if denial.reason == DenyReason::TokenMalformed
         );
-        let decision = match &case.token {
-            CaseToken::Unread if was_read => return Err(CannotSay::Unread),
-            CaseToken::Refused(reason) if was_read => refusal(reason).unwrap_or(verdict.decision),
-            CaseToken::Unread
-            | CaseToken::Refused(_)
-            | CaseToken::None
-            | CaseToken::Raw { .. }
-            | CaseToken::Minted(_) => verdict.decision,
-        };
+        if was_read && case.token == CaseToken::Unread {
+            return Err(CannotSay::Unread);
+        }
+        let decision = refused.filter(|_| was_read).and_then(refusal);
+        let decision = decision.unwrap_or(verdict.decision);
         Ok(self.outcome(&decision, verdict.rule))
     }
 

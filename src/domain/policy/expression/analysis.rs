@@ -27,6 +27,8 @@ pub(super) struct Reads {
     pub(super) claims: Names,
     /// Whether it reads a field of the request other than its headers.
     pub(super) request: bool,
+    /// Whether the query may be among those.
+    pub(super) query: bool,
     /// The request's headers.
     pub(super) headers: Names,
 }
@@ -157,6 +159,7 @@ impl<'e> Analysis<'e> {
                 self.reads.headers = Names::All;
             } else {
                 self.reads.request = true;
+                self.reads.query |= member == "query";
             }
             return Ok(true);
         }
@@ -191,6 +194,7 @@ impl<'e> Analysis<'e> {
             "claims" => self.reads.claims = Names::All,
             "request" => {
                 self.reads.request = true;
+                self.reads.query = true;
                 self.reads.headers = Names::All;
             }
             _ => {

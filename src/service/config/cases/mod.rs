@@ -172,6 +172,11 @@ impl Verdict {
     }
 }
 
+/// The code of this text, if it is a reason's.
+pub(in crate::service) fn reason_of(text: &str) -> Option<&'static str> {
+    values::codes().find(|code| *code == text)
+}
+
 /// The shape of a file of cases.
 pub(super) fn shape(reader: &mut Reader<'_>) -> Json {
     reader.shape_of(RawCases::read)
