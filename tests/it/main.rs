@@ -56,9 +56,9 @@ mod revocations;
 mod schema;
 #[cfg(test)]
 mod security_rows;
+mod shadow;
 #[cfg(test)]
 mod supply_chain;
-mod shadow;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 #[expect(
