@@ -63,7 +63,7 @@ issuers:
   - issuer: '{url}'
     audiences: any
     introspection: {{url: '{asked}', client_id: gatefort, secret: 0123456789abcdef, cache: 10ms}}
-  - {{issuer: 'https://away.example', audiences: any, optional: true, jwks_file: none.json}}
+  - {{issuer: 'http://127.0.0.1:9', audiences: any, optional: true}}
 rules:
   - {{name: open, path: /open, allow: anyone}}
   - {{name: asked, path: /asked, allow: authenticated, introspect: true}}
@@ -88,7 +88,7 @@ rules:
     fn ask_all(&self) {
         let bearer = format!("Bearer {}", self.token);
         let known = [("authorization", bearer.as_str())];
-        let elsewhere = tokens::claims_with("ann", json!({"iss": "https://away.example"}));
+        let elsewhere = tokens::claims_with("ann", json!({"iss": "http://127.0.0.1:9"}));
         let elsewhere = format!("Bearer {}", TestKey::es256("other").mint(&elsewhere));
         let unknown = [("authorization", elsewhere.as_str())];
         for (path, headers, status) in [
@@ -364,7 +364,7 @@ async fn prometheus_answers_every_panel_and_evaluates_every_rule() {
         assert!(names(query).iter().all(known), "{query}");
         prometheus.count(query).await;
     }
-    // The issuer without a file has no keys: that is seen, and only waits for its minute.
+    // The issuer that is not there has no keys: that is seen, and only waits for its minute.
     assert_eq!(
         prometheus
             .count(r#"gatefort_jwks_state{state="blind"} == 1"#)
