@@ -49,6 +49,8 @@ mod reasons;
 #[cfg(test)]
 mod redis;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod revocations;
