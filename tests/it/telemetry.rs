@@ -15,7 +15,7 @@ use url::Url;
 use crate::support::certificates::Authority;
 use crate::support::client::client;
 use crate::support::gateway;
-use crate::support::issuer::Issuer;
+use crate::support::issuer::{Endpoint, Fault, Issuer};
 use crate::support::process::Process;
 use crate::support::raw;
 use crate::support::redis::{PASSWORD, Redis};
@@ -72,7 +72,12 @@ rules:
             ),
             "/readyz",
         );
-        let token = key.mint(&tokens::claims_with("ann", json!({"iss": url})));
+        let claims = tokens::claims_with("ann", json!({"iss": url}));
+        // What is asked about again later is still the same token, with the same `exp`.
+        let answer =
+            json!({"active": true, "token_type": "Bearer", "sub": "ann", "exp": claims["exp"]});
+        issuer.fail(Endpoint::Introspection, Fault::Document(answer));
+        let token = key.mint(&claims);
         let rig = Self {
             server,
             token,
