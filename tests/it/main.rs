@@ -58,6 +58,7 @@ mod revocations;
 mod schema;
 #[cfg(test)]
 mod security_rows;
+#[cfg(test)]
 mod shadow;
 #[cfg(test)]
 mod supply_chain;
