@@ -235,6 +235,9 @@ fn every_configuration_is_good() {
     // RFC 8037, appendix A.2.
     let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     fs::write(&keys, format!("{{\"keys\":[{key}]}}")).unwrap();
+    let anchors = folder.path().join("anchors.pem");
+    let anchor = rcgen::generate_simple_self_signed(vec!["example.com".to_owned()]).unwrap();
+    fs::write(&anchors, anchor.cert.pem()).unwrap();
     let mut wrong = Vec::new();
     let mut checked = 0;
     for (path, page) in pages() {
@@ -245,7 +248,9 @@ fn every_configuration_is_good() {
             checked += 1;
             // Secrets and key sets are files of the operator's.
             let text = with_file(&completed(&block.text), "secret_file", &secret);
+            let text = with_file(&text, "password_file", &secret);
             let text = with_file(&text, "jwks_file", &keys);
+            let text = with_file(&text, "ca_file", &anchors);
             let name = format!("{}:{}", path.display(), block.line);
             if let Err(errors) = Config::parse(&text, Path::new(&name), &Environment::Process) {
                 wrong.push(errors.to_string());
