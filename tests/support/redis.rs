@@ -62,11 +62,6 @@ impl Redis {
         format!("redis://gatefort@127.0.0.1:{}", self.port)
     }
 
-    /// Its port.
-    pub(crate) const fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Ends it at once, as a crash would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
