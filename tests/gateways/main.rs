@@ -3,6 +3,12 @@
 //! A gateway that is not installed fails its tests; `tests/run` installs them all.
 
 #[cfg(test)]
+mod adversity;
+
+#[cfg(test)]
+mod attacks;
+
+#[cfg(test)]
 mod closed;
 
 #[cfg(test)]
@@ -25,6 +31,9 @@ mod https;
 
 #[cfg(test)]
 mod issuer_outage;
+
+#[cfg(test)]
+mod overload;
 
 #[cfg(test)]
 mod probe;
@@ -59,6 +68,7 @@ mod support {
     pub(crate) mod echo;
     pub(crate) mod gateway;
     pub(crate) mod issuer;
+    pub(crate) mod load;
     pub(crate) mod minted;
     pub(crate) mod process;
     pub(crate) mod raw;

@@ -4,9 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -16,6 +14,7 @@ use crate::support::cases::Gateway;
 use crate::support::certificates::Authority;
 use crate::support::echo::Echo;
 use crate::support::gateway::{self, Behind, Edit, Running};
+use crate::support::load::Load;
 use crate::support::process::Process;
 use crate::support::raw;
 use crate::support::tokens::{AUDIENCE, ISSUER, TestKey, claims};
@@ -23,8 +22,8 @@ use crate::support::tokens::{AUDIENCE, ISSUER, TestKey, claims};
 /// The longest that a test waits for a state; only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many clients ask without pause.
-const CLIENTS: usize = 4;
+/// How long "at once" may take on a busy machine; half of `shutdown_delay`, which is not waited for.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// The SPIFFE ID that the gateway shows, as `deploy/envoy/grpc-mtls.yaml` says it.
 const ENVOY: &str = "spiffe://example.com/envoy";
@@ -42,7 +41,6 @@ struct Fixture {
     replicas: [Replica; 2],
     ports: [u16; 3],
     ours: Authority,
-    upstream: Echo,
     key: TestKey,
 }
 
@@ -102,24 +100,31 @@ identity: {{X-Auth-User: sub, X-Auth-Email: email, X-Auth-Roles: roles}}
         self.process = Some(process);
     }
 
-    /// Ends in good order and starts anew.
-    fn restart(&mut self) {
-        let process = self.process.take().unwrap();
+    /// Ends in good order, as SIGTERM asks it to.
+    fn end(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.signal("TERM");
+        process.wait_for_end();
+        let said = process.output();
+        assert!(!said.contains("still busy"), "{said}");
+    }
+
+    /// Ends at the second SIGTERM, while the first has it wait for the gateways to notice.
+    fn end_at_once(&mut self) {
+        let mut process = self.process.take().unwrap();
         process.signal("TERM");
         let deadline = Instant::now() + PATIENCE;
-        while !process.output().contains("\"stopped\"") {
+        while !process.output().contains("\"shutting down\"") {
             assert!(Instant::now() < deadline, "{}", process.output());
             thread::sleep(Duration::from_millis(10));
         }
-        assert!(
-            !process.output().contains("still busy"),
-            "{}",
-            process.output()
-        );
-        drop(process);
-        self.start();
+        process.signal("TERM");
+        let asked = Instant::now();
+        process.wait_for_end();
+        assert!(asked.elapsed() < AT_ONCE, "{:?}", asked.elapsed());
     }
 
+    /// Dies.
     fn kill(&mut self) {
         self.process.take().unwrap().kill();
     }
@@ -170,166 +175,66 @@ impl Fixture {
             replicas: ["127.0.0.1", "127.0.0.2"].map(|host| Replica::new(host, ports, &ours, &key)),
             ports,
             ours,
-            upstream: Echo::start(),
             key,
         }
     }
 
-    fn behind(&self) -> Behind {
-        Behind {
-            application: self.upstream.port(),
-            grpc: self.ports[0],
-            http: self.ports[1],
-        }
-    }
-
     /// nginx with both replicas as its upstream.
-    fn nginx(&self) -> Running {
+    fn nginx(&self, behind: Behind) -> Running {
         // Asked again a second after it failed, and not ten as by default.
         let both =
             "server 127.0.0.1:9192 fail_timeout=1s;\n    server 127.0.0.2:9192 fail_timeout=1s;";
         let edits: [Edit<'_>; 1] = [("server 127.0.0.1:9192;", both)];
-        Running::start(Gateway::Nginx, self.behind(), &edits)
+        Running::start(Gateway::Nginx, behind, &edits)
     }
 
     /// Envoy with `grpc-mtls.yaml`, and the files that it names.
-    fn envoy(&self) -> Running {
+    fn envoy(&self, behind: Behind) -> Running {
         let envoy = self.ours.client(ENVOY);
         let files = [
             ("tls/ca.crt", self.ours.pem()),
             ("tls/envoy.crt", envoy.certificate),
             ("tls/envoy.key", envoy.key),
         ];
-        Running::start_envoy("grpc-mtls.yaml", &files, self.behind())
+        Running::start_envoy("grpc-mtls.yaml", &files, behind)
     }
 
-    fn load(&self, gateway: &Running) -> Load {
-        Load::start(gateway.address, &self.key)
-    }
-}
-
-/// Clients that check every answer.
-struct Load {
-    over: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
-    wrong: Arc<Mutex<Vec<String>>>,
-    clients: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn start(to: SocketAddr, key: &TestKey) -> Self {
-        let good = format!("Bearer {}", key.mint(&claims("ann")));
-        let forged = format!("Bearer {}", forged(&key.mint(&claims("ann"))));
-        let (over, asked) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let wrong = Arc::<Mutex<Vec<String>>>::default();
-        let clients = (0..CLIENTS)
-            .map(|_| {
-                let (over, asked, wrong) = (over.clone(), asked.clone(), wrong.clone());
-                let (good, forged) = (good.clone(), forged.clone());
-                thread::spawn(move || {
-                    while !over.load(Ordering::Relaxed) {
-                        for (token, status) in [(&good, 200), (&forged, 401)] {
-                            let request = raw::get("/orders", &[("Authorization", token)]);
-                            match raw::exchange(to, &request) {
-                                Ok(answer) if answer.status() == status => {}
-                                other => wrong.lock().unwrap().push(format!("{status}: {other:?}")),
-                            }
-                            asked.fetch_add(1, Ordering::Relaxed);
-                        }
-                    }
-                })
-            })
-            .collect();
-        Self {
-            over,
-            asked,
-            wrong,
-            clients,
-        }
-    }
-
-    /// Waits until so many more requests have been answered.
-    fn go_on(&self, count: usize) {
-        let goal = self.asked.load(Ordering::Relaxed) + count;
-        let deadline = Instant::now() + PATIENCE;
-        while self.asked.load(Ordering::Relaxed) < goal {
-            assert!(Instant::now() < deadline, "no load");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Ends the load: how many were asked, and whatever was answered wrongly.
-    fn stop(self) -> (usize, Vec<String>) {
-        self.over.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            client.join().unwrap();
-        }
-        let wrong = std::mem::take(&mut *self.wrong.lock().unwrap());
-        (self.asked.load(Ordering::Relaxed), wrong)
+    /// Both gateways under load.
+    fn load(&self) -> Load {
+        let behind = Behind {
+            application: Echo::start().port(),
+            grpc: self.ports[0],
+            http: self.ports[1],
+        };
+        let gateways = vec![self.nginx(behind), self.envoy(behind)];
+        Load::through(gateways, &self.key.mint(&claims("ann")))
     }
 }
 
-/// The token with another signature.
-fn forged(token: &str) -> String {
-    let (signed, _) = token.rsplit_once('.').unwrap();
-    format!(
-        "{signed}.{}",
-        crate::support::tokens::base64url(&[0x2a; 64])
-    )
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "the figures, for whoever asks for them with --nocapture"
-)]
-fn none_is_lost(loads: Vec<(&str, Load)>) {
-    for (name, load) in loads {
-        let (asked, wrong) = load.stop();
-        eprintln!("{name}: {asked} asked, {} wrong", wrong.len());
-        assert!(asked > 100, "{name}: {asked}");
-        assert!(
-            wrong.is_empty(),
-            "{name}: {} of {asked}: {:#?}",
-            wrong.len(),
-            &wrong[..wrong.len().min(5)]
-        );
-    }
-}
-
-/// Rolling restarts, and the death of one replica after the other.
+/// Rolling restarts, ends at the second signal, and deaths, of one replica after the other.
 #[test]
 fn restarts_and_deaths_of_one_of_two_lose_no_request() {
     let mut fixture = Fixture::start();
-    let (nginx, envoy) = (fixture.nginx(), fixture.envoy());
-    let loads = vec![
-        ("nginx", fixture.load(&nginx)),
-        ("envoy", fixture.load(&envoy)),
-    ];
-    let warm_up = |loads: &[(&str, Load)]| loads.iter().for_each(|(_, load)| load.go_on(50));
-    warm_up(&loads);
-    for index in [0, 1] {
-        fixture.replicas[index].restart();
-        warm_up(&loads);
-        fixture.replicas[index].is_asked();
+    let load = fixture.load();
+    load.go_on(50);
+    let ends: [fn(&mut Replica); 3] = [Replica::end, Replica::end_at_once, Replica::kill];
+    for end in ends {
+        for replica in &mut fixture.replicas {
+            end(replica);
+            load.go_on(50);
+            replica.start();
+            load.go_on(50);
+            replica.is_asked();
+        }
     }
-    for index in [0, 1] {
-        fixture.replicas[index].kill();
-        warm_up(&loads);
-        fixture.replicas[index].start();
-        fixture.replicas[index].is_asked();
-    }
-    none_is_lost(loads);
+    load.none_is_lost();
 }
 
 /// Configurations and certificates that change, good and broken ones by turns.
 #[test]
 fn reloads_and_rotations_good_and_broken_lose_no_request() {
     let fixture = Fixture::start();
-    let (nginx, envoy) = (fixture.nginx(), fixture.envoy());
-    let loads = vec![
-        ("nginx", fixture.load(&nginx)),
-        ("envoy", fixture.load(&envoy)),
-    ];
+    let load = fixture.load();
     for round in 0..25 {
         for replica in &fixture.replicas {
             replica.write("rules: [{path: /**, allow: anyone}]\nissuers: 7\n");
@@ -345,7 +250,7 @@ fn reloads_and_rotations_good_and_broken_lose_no_request() {
             });
         }
     }
-    for round in 0..2 {
+    for _ in 0..2 {
         for replica in &fixture.replicas {
             let folder = replica.folder.path();
             let new = fixture.ours.server();
@@ -362,9 +267,9 @@ fn reloads_and_rotations_good_and_broken_lose_no_request() {
                 status["tls"]["grpc"]["last_error"].is_null()
             });
         }
-        loads.iter().for_each(|(_, load)| load.go_on(50 + round));
+        load.go_on(50);
     }
-    none_is_lost(loads);
+    load.none_is_lost();
 }
 
 /// Leaves half of a file.

@@ -5,10 +5,6 @@
 //! rest needs nothing.
 
 #[cfg(test)]
-mod adversity;
-#[cfg(test)]
-mod attacks;
-#[cfg(test)]
 mod authfort;
 #[cfg(test)]
 mod authorizer;
@@ -36,8 +32,6 @@ mod kubernetes;
 mod oidc;
 #[cfg(test)]
 mod oidc_liveness;
-#[cfg(test)]
-mod overload;
 #[cfg(test)]
 mod policy_test;
 #[cfg(test)]

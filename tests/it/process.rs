@@ -280,64 +280,6 @@ fn a_second_signal_ends_at_once_and_a_drain_ends_by_its_timeout() {
     }
 }
 
-/// `gatefort serve` with at most so many open files.
-fn serve_with_files(yaml: &str, files: u32) -> Process {
-    let (directory, path) = written(yaml);
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg(format!(
-            "ulimit -n {files} && exec \"$0\" serve --config \"$1\""
-        ))
-        .arg(env!("CARGO_BIN_EXE_gatefort"))
-        .arg(path)
-        .stdout(Stdio::null());
-    Process::start(command, Some(directory))
-}
-
-#[test]
-fn silent_connections_at_the_cap_do_not_last() {
-    let yaml = format!("{OPEN}limits: {{header_read_timeout: 500ms}}\n");
-    let mut process = serve_with_files(&yaml, 64);
-    let (http, admin) = (process.address("http"), process.address("admin"));
-    let silent: Vec<_> = (0..100)
-        .map(|_| TcpStream::connect(http).unwrap())
-        .collect();
-    process.message("all connections are taken; new ones wait");
-    // The admin pages have connections of their own.
-    assert_eq!(status(&ask(admin, "GET", "/healthz", &[])), "200");
-    assert_eq!(status(&ask(http, "GET", "/ext-authz/health", &[])), "200");
-    let metrics = ask(admin, "GET", "/metrics", &[]);
-    assert!(
-        !metrics.contains("gatefort_connections_timed_out_total{listener=\"http\"} 0"),
-        "{metrics}"
-    );
-    drop(silent);
-}
-
-#[test]
-fn a_listener_without_descriptors_waits_and_recovers() {
-    // Fewer than the admin pages may have connections.
-    let mut process = serve_with_files(OPEN, 40);
-    let (http, admin) = (process.address("http"), process.address("admin"));
-    process.message("ready");
-    let silent: Vec<_> = (0..60)
-        .map(|_| TcpStream::connect(admin).unwrap())
-        .collect();
-    let failed = process.message("cannot accept a connection");
-    assert_eq!(failed["listener"], "admin");
-    drop(silent);
-    assert_eq!(status(&ask(http, "GET", "/ext-authz/health", &[])), "200");
-    let metrics = ask(admin, "GET", "/metrics", &[]);
-    let errors: u64 = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("gatefort_accept_errors_total{listener=\"admin\"} "))
-        .and_then(|count| count.parse().ok())
-        .unwrap();
-    // Four attempts a second, and not one for every turn of the loop.
-    assert!((1..100).contains(&errors), "{errors}");
-}
-
 #[test]
 fn exit_codes_say_yes_no_and_cannot_say() {
     let version = run(&["--version"]);

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a process may take to start: a gateway needs a second, a loaded two-core machine some more.
+/// How long a process may take to start, and to end by itself: a gateway needs a second, a loaded two-core machine some more.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a process may take to end after SIGTERM before it is killed.
@@ -102,6 +102,21 @@ impl Process {
     pub(crate) fn output(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Waits until the process has ended by itself, with success.
+    pub(crate) fn wait_for_end(&mut self) {
+        let asked = Instant::now();
+        loop {
+            match self.child.try_wait().expect("a child can be waited for") {
+                Some(status) => {
+                    assert!(status.success(), "{status}: {}", self.output());
+                    return;
+                }
+                None if asked.elapsed() < START_LIMIT => thread::sleep(POLL),
+                None => panic!("{} does not end:\n{}", self.name, self.output()),
+            }
+        }
     }
 
     /// Ends the process as a crash would: at once.

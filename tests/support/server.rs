@@ -31,6 +31,11 @@ impl Gatefort {
     /// Starts the server with a configuration that has `@GRPC@`, `@HTTP@` and `@ADMIN@` for its listeners,
     /// and waits until the admin listener answers `probe` with 200.
     pub(crate) fn start(configuration: &str, probe: &str) -> Self {
+        Self::start_after("", configuration, probe)
+    }
+
+    /// The same, by a shell that has done something before: `ulimit`, `exec 2>`, `export`, each with its `;`.
+    pub(crate) fn start_after(line: &str, configuration: &str, probe: &str) -> Self {
         let mut failure = String::new();
         for _ in 0..ATTEMPTS {
             let folder = gateway::folder();
@@ -38,8 +43,9 @@ impl Gatefort {
             let text = placed(configuration, [grpc, http, admin]);
             fs::write(folder.path().join("gatefort.yaml"), text)
                 .expect("the folder can be written");
-            let mut command = Command::new(env!("CARGO_BIN_EXE_gatefort"));
-            command.args(["serve", "-c", "gatefort.yaml"]);
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("{line} exec \"$0\" serve -c gatefort.yaml")]);
+            command.arg(env!("CARGO_BIN_EXE_gatefort"));
             let mut process = Process::start("gatefort", &mut command, folder.path());
             let pages = SocketAddr::from((Ipv4Addr::LOCALHOST, admin));
             let ready = || {
@@ -96,6 +102,16 @@ impl Gatefort {
     /// Its process, for those who look at it from outside.
     pub(crate) fn process_id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// What it says of itself under this name, labels included.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let pages = SocketAddr::from((Ipv4Addr::LOCALHOST, self.admin));
+        let answer = raw::exchange(pages, &raw::get("/metrics", &[])).expect("an answer");
+        let text = String::from_utf8(answer.body).expect("metrics are text");
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+            .unwrap_or_else(|| panic!("no {name} in\n{text}"))
     }
 
     /// What it has logged so far.

@@ -1,81 +1,51 @@
-//! Peers that want to hurt, on the built server: HTTP/2 frame by frame, and thousands of slow connections.
-//! Throughout, whoever asks in good order is answered.
+//! Peers that want to hurt and have reached the server's own listeners: HTTP/2 frame by frame, and thousands of slow
+//! connections. Throughout, Envoy and nginx ask the same listeners, and every answer is right.
 
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::raw;
+use crate::support::load::Load;
 use crate::support::server::Gatefort;
+use crate::support::tokens::{AUDIENCE, ISSUER, TestKey, claims};
 use crate::support::tools;
 
-/// The times are as short as they may be, so that what ends a connection is seen soon.
-const CONFIGURATION: &str = "
-listen: {grpc: '@GRPC@', http: '@HTTP@', admin: '@ADMIN@'}
-limits: {header_read_timeout: 1s, idle_timeout: 1s}
-deadline: 1s
-log: {decisions: off}
-rules: [{path: /health, allow: anyone}]
-";
-
+/// A path that asks for no token.
 const HEALTH: &str = "/ext-authz/health";
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 /// HTTP/2's ENHANCE_YOUR_CALM (RFC 9113 §7).
 const CALM: u64 = 11;
 
-/// What a good request may take while an attack has the machine's two cores busy as well.
-const STILL_SERVED: Duration = Duration::from_secs(5);
-
 /// How much memory all attacks together may leave behind, or hold at a time: a few connections' worth.
 const MEMORY: u64 = 64 << 20;
 
-/// Asks in good order, again and again, until told to stop.
-struct Probe {
-    over: Arc<AtomicBool>,
-    asking: JoinHandle<(usize, Duration)>,
-}
+/// How many connections the gateways keep at most: one for each client, and as many that are being replaced.
+const GATEWAYS: u64 = 16;
 
-impl Probe {
-    fn start(server: &Gatefort) -> Self {
-        let to = ([127, 0, 0, 1], server.http).into();
-        let over = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&over);
-        let asking = thread::spawn(move || {
-            let (mut asked, mut slowest) = (0, Duration::ZERO);
-            while !told.load(Ordering::Relaxed) {
-                let began = Instant::now();
-                let answer = raw::exchange(to, &raw::get(HEALTH, &[])).expect("an answer");
-                assert_eq!(answer.status(), 200);
-                (asked, slowest) = (asked + 1, slowest.max(began.elapsed()));
-            }
-            (asked, slowest)
-        });
-        Self { over, asking }
-    }
-
-    fn stop(self) {
-        self.over.store(true, Ordering::Relaxed);
-        let (asked, slowest) = self.asking.join().expect("every request is answered");
-        assert!(asked > 0);
-        assert!(slowest < STILL_SERVED, "{slowest:?}");
-    }
-}
-
-fn metric(server: &Gatefort, name: &str) -> u64 {
-    let to = ([127, 0, 0, 1], server.admin).into();
-    let answer = raw::exchange(to, &raw::get("/metrics", &[])).expect("an answer");
-    let text = String::from_utf8(answer.body).unwrap();
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-        .unwrap_or_else(|| panic!("no {name} in\n{text}"))
+/// A server, and its gateways under load.
+fn scene() -> (Gatefort, Load) {
+    let key = TestKey::es256("attacks");
+    // The times are as short as they may be, so that what ends a connection is seen soon.
+    let configuration = format!(
+        "listen: {{grpc: '@GRPC@', http: '@HTTP@', admin: '@ADMIN@'}}
+limits: {{header_read_timeout: 1s, idle_timeout: 1s}}
+deadline: 1s
+log: {{decisions: off}}
+issuers: [{{issuer: '{ISSUER}', audiences: [{AUDIENCE}], jwks: {}}}]
+rules: [{{path: /health, allow: anyone}}, {{path: /**, allow: authenticated}}]
+",
+        json!({"keys": [key.jwk()]})
+    );
+    let server = Gatefort::start(&configuration, "/readyz");
+    let load = Load::before(&server, &key.mint(&claims("ann")));
+    load.go_on(50);
+    (server, load)
 }
 
 /// Attacks a listener; what became of it.
@@ -92,8 +62,8 @@ fn attack(name: &str, port: u16, path: &str) -> Value {
 
 #[test]
 fn attacks_by_frames_end_their_own_connection_alone() {
-    let server = Gatefort::start(CONFIGURATION, "/readyz");
-    let before = metric(&server, "process_resident_memory_bytes");
+    let (server, load) = scene();
+    let before = server.metric("process_resident_memory_bytes");
     // The name, and whether the server is to find out what it is rather than wait for its end.
     for (name, found_out) in [
         ("rapid_reset", true),
@@ -108,22 +78,24 @@ fn attacks_by_frames_end_their_own_connection_alone() {
         ("zero_window", false),
         ("unfinished_bodies", false),
     ] {
-        let probe = Probe::start(&server);
         let outcomes = thread::scope(|scope| {
             [(server.http, HEALTH), (server.grpc, CHECK)]
                 .map(|(port, path)| scope.spawn(move || attack(name, port, path)))
                 .map(|attacking| attacking.join().unwrap())
         });
-        probe.stop();
+        load.go_on(20);
         for outcome in outcomes {
             assert_eq!(outcome["closed"], true, "{name}: {outcome}");
             if found_out {
                 assert_eq!(outcome["goaway"], CALM, "{name}: {outcome}");
             }
         }
-        let grown = metric(&server, "process_resident_memory_bytes").saturating_sub(before);
+        let grown = server
+            .metric("process_resident_memory_bytes")
+            .saturating_sub(before);
         assert!(grown < MEMORY, "{name}: {grown}");
     }
+    load.none_is_lost();
     assert_eq!(server.output().matches("panicked").count(), 0);
 }
 
@@ -140,9 +112,8 @@ fn thousands_of_slow_connections_leave_room_for_the_quick() {
         .unwrap_or(5000)
         .min(5000);
     eprintln!("{count} slow connections, of a limit of {limit} open files");
-    let server = Gatefort::start(CONFIGURATION, "/readyz");
-    let before = metric(&server, "process_resident_memory_bytes");
-    let probe = Probe::start(&server);
+    let (server, load) = scene();
+    let before = server.metric("process_resident_memory_bytes");
     let starts: [&[u8]; 4] = [
         b"",
         b"GET /ext-authz/health HT",
@@ -163,24 +134,26 @@ fn thousands_of_slow_connections_leave_room_for_the_quick() {
         })
         .collect();
     let deadline = Instant::now() + Duration::from_secs(30);
-    let open = "gatefort_connections{listener=\"grpc\"}";
-    while metric(&server, open) > 0 {
-        assert!(
-            Instant::now() < deadline,
-            "{} are left",
-            metric(&server, open)
-        );
+    let open = || {
+        ["grpc", "http"]
+            .map(|listener| {
+                server.metric(&format!("gatefort_connections{{listener=\"{listener}\"}}"))
+            })
+            .iter()
+            .sum::<u64>()
+    };
+    while open() > GATEWAYS {
+        assert!(Instant::now() < deadline, "{} are left", open());
         for stream in slow.iter_mut().skip(2).step_by(8) {
             let _closed = stream.write_all(b"x");
         }
     }
-    probe.stop();
-    let timed_out = metric(
-        &server,
-        "gatefort_connections_timed_out_total{listener=\"http\"}",
-    );
+    load.none_is_lost();
+    let timed_out = server.metric("gatefort_connections_timed_out_total{listener=\"http\"}");
     assert!(timed_out > count as u64 / 4, "{timed_out} of {count}");
-    let grown = metric(&server, "process_resident_memory_bytes").saturating_sub(before);
+    let grown = server
+        .metric("process_resident_memory_bytes")
+        .saturating_sub(before);
     assert!(grown < 2 * MEMORY, "{grown}");
 }
 
