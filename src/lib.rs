@@ -7,7 +7,7 @@
 //!  Envoy HTTP ──┤  read()                     decide()              write()
 //!  nginx ───────┼────────► RequestContext ────────────► Verdict ────────────► wire answer
 //!  Traefik ─────┤
-//!  Caddy, HAProxy
+//!  Caddy, HAProxy, Apache
 //!
 //!  decide():  rule      = rules.find(request)       the first that matches; none = Deny
 //!             token     = BearerToken::find(..)     exactly one, from the configured places
@@ -17,7 +17,7 @@
 //!             Grant                                 identity headers for the upstream
 //! ```
 //!
-//! | Decision | about | Envoy gRPC | Envoy HTTP | nginx | Traefik, Caddy, HAProxy |
+//! | Decision | about | Envoy gRPC | Envoy HTTP | nginx | Traefik, Caddy, HAProxy, Apache |
 //! |---|---|---|---|---|---|
 //! | Allow | | OK | 200 | 200 | 200 |
 //! | Deny: no or bad credentials | the caller | UNAUTHENTICATED, 401 | 401 | 401 | 401 |

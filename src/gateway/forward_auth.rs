@@ -1,4 +1,4 @@
-//! The door of Traefik `forwardAuth`, Caddy `forward_auth` and HAProxy.
+//! The door of Traefik `forwardAuth`, Caddy `forward_auth`, HAProxy and Apache.
 //!
 //! They overwrite `X-Forwarded-Method`, `-Host`, `-Uri`, `-Proto` and `-For`, and hand a client's
 //! other fields through, `X-Original-*` included: those are never read here.

@@ -11,7 +11,7 @@ pub enum Door {
     AuthRequest,
     /// ingress-nginx `auth-url`.
     AuthRequestUrl,
-    /// Traefik, Caddy, HAProxy.
+    /// Traefik, Caddy, HAProxy, Apache.
     ForwardAuth,
 }
 

@@ -3,6 +3,11 @@
 //! No row of the table gets here, so these tests bring a small configuration of their own. Its one issuer
 //! cannot be reached: a token that names it is an outage, never a denial.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -50,12 +55,13 @@ const ANOTHER_REQUEST: [(&str, &str); 11] = [
 ];
 
 /// The gateways that ask over HTTP at a path of Gatefort, and how `deploy/` writes that path.
-const DOORS: [(Gateway, &str); 5] = [
+const DOORS: [(Gateway, &str); 6] = [
     (Gateway::EnvoyHttp, "path_prefix: /ext-authz"),
     (Gateway::Nginx, "gatefort/auth-request"),
     (Gateway::Traefik, ":9192/forward-auth"),
     (Gateway::Caddy, "uri /forward-auth"),
     (Gateway::Haproxy, ":9192/forward-auth"),
+    (Gateway::Apache, "GET /forward-auth"),
 ];
 
 /// One gateway before one upstream.
@@ -105,7 +111,11 @@ fn outage_token() -> String {
 /// What a gateway says while there is no Gatefort; a status of its own in Traefik and Caddy.
 const fn when_nobody_answers(kind: Gateway) -> u16 {
     match kind {
-        Gateway::EnvoyGrpc | Gateway::EnvoyHttp | Gateway::Nginx | Gateway::Haproxy => 503,
+        Gateway::EnvoyGrpc
+        | Gateway::EnvoyHttp
+        | Gateway::Nginx
+        | Gateway::Haproxy
+        | Gateway::Apache => 503,
         Gateway::Traefik => 500,
         Gateway::Caddy => 502,
     }
@@ -322,5 +332,97 @@ fn a_body_reaches_the_application_whole() {
             }
         }
     }
+    report(&failures);
+}
+
+/// A gateway that answers before the body has come must not take it for the connection's next request.
+#[test]
+fn the_body_of_a_denied_request_is_no_request() {
+    let mut failures = Vec::new();
+    let server = gatefort(CONFIGURATION);
+    let hidden = "GET /open?hidden HTTP/1.1\r\nHost: app.test\r\n\r\n";
+    let last = "GET /open?last HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n";
+    for kind in gateway::ALL {
+        let stage = Stage::set(kind, |application| server.behind(application), &[]);
+        let head = "POST /closed HTTP/1.1\r\nHost: app.test\r\n";
+        let sized = format!("{head}Content-Length: {}\r\n\r\n{hidden}", hidden.len());
+        let chunked = format!(
+            "{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{hidden}\r\n0\r\n\r\n",
+            hidden.len()
+        );
+        for request in [sized, chunked] {
+            let requests = format!("{request}{last}");
+            let answers = raw::conversation(stage.gateway.address, requests.as_bytes());
+            let answers = answers.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            let denied = answers
+                .as_ref()
+                .is_ok_and(|text| text.starts_with("HTTP/1.1 401 "));
+            let reached = stage.upstream.take();
+            if !denied
+                || reached
+                    .iter()
+                    .any(|request| request.start.contains("hidden"))
+            {
+                failures.push(format!("{kind:?}: {answers:?}, {reached:?}"));
+            }
+        }
+    }
+    report(&failures);
+}
+
+/// Takes connections at a port and never answers whole: not at all, or a byte now and then.
+fn mute(trickles: bool) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("a bound address").port();
+    // Ends with the test's process, or with its clients.
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                while trickles && stream.write_all(b"H").is_ok() {
+                    thread::sleep(Duration::from_millis(100));
+                }
+                let _ = stream.read_to_end(&mut Vec::new());
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_gatefort_that_hangs_is_not_waited_for() {
+    // Traefik waits for 30 s, whatever it is told.
+    let kinds = gateway::ALL
+        .into_iter()
+        .filter(|kind| *kind != Gateway::Traefik);
+    let silent = kinds.map(|kind| (kind, false));
+    // nginx and its like bound the time between two bytes, and would read those of an answer for long.
+    let each = silent.chain([(Gateway::Apache, true)]);
+    let failures: Vec<String> = thread::scope(|scope| {
+        let spawn = |(kind, trickles)| {
+            scope.spawn(move || {
+                let port = mute(trickles);
+                let behind = |application| Behind {
+                    application,
+                    grpc: port,
+                    http: port,
+                };
+                let stage = Stage::set(kind, behind, &[]);
+                let start = Instant::now();
+                let (status, reached) = stage.get("/open", &[]);
+                let waited = start.elapsed();
+                // HAProxy tries four times.
+                let tries = if kind == Gateway::Haproxy { 4 } else { 1 };
+                let is_bounded = waited < Duration::from_secs(4 * tries);
+                (!closed(status) || !reached.is_empty() || !is_bounded)
+                    .then(|| format!("{kind:?}: {status} after {waited:?}, {reached:?}"))
+            })
+        };
+        // All are started before the first is waited for.
+        let runners: Vec<_> = each.map(spawn).collect();
+        runners
+            .into_iter()
+            .filter_map(|runner| runner.join().expect("a runner reports what it finds"))
+            .collect()
+    });
     report(&failures);
 }

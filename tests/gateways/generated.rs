@@ -22,6 +22,7 @@ pub(crate) const fn word(kind: Gateway) -> &'static str {
         Gateway::Traefik => "traefik",
         Gateway::Caddy => "caddy",
         Gateway::Haproxy => "haproxy",
+        Gateway::Apache => "apache",
     }
 }
 
@@ -152,6 +153,7 @@ fn only_the_hosts_that_are_named_are_served() {
         Gateway::Traefik,
         Gateway::Caddy,
         Gateway::Haproxy,
+        Gateway::Apache,
     ] {
         let upstream = Echo::start();
         let gateway = Running::start_with(kind, |folder, port| {

@@ -314,7 +314,7 @@ fn door(kind: Gateway) -> &'static str {
         Gateway::EnvoyGrpc => Door::EnvoyGrpc,
         Gateway::EnvoyHttp => Door::ExtAuthz,
         Gateway::Nginx => Door::AuthRequest,
-        Gateway::Traefik | Gateway::Caddy | Gateway::Haproxy => Door::ForwardAuth,
+        Gateway::Traefik | Gateway::Caddy | Gateway::Haproxy | Gateway::Apache => Door::ForwardAuth,
     };
     door.name()
 }

@@ -315,7 +315,9 @@ fn check_finds_identity_headers_that_a_gateway_does_not_know() {
     let folder = TempDir::new().unwrap();
     let configuration = "rules: [{path: /health, allow: anyone}]\nidentity: {X-Auth-User: sub}\n";
     fs::write(folder.path().join("gatefort.yaml"), configuration).unwrap();
-    for gateway in ["nginx", "traefik", "caddy", "haproxy", "envoy", "istio"] {
+    for gateway in [
+        "nginx", "traefik", "caddy", "haproxy", "apache", "envoy", "istio",
+    ] {
         let gen_line = format!("gatefort gen {gateway} -c gatefort.yaml > {gateway}");
         assert!(line(folder.path(), &gen_line).status.success());
         let check = line(
@@ -327,7 +329,9 @@ fn check_finds_identity_headers_that_a_gateway_does_not_know() {
     }
     let more = configuration.replace("sub}", "sub, X-Auth-Tenant: tenant}");
     fs::write(folder.path().join("gatefort.yaml"), more).unwrap();
-    for gateway in ["nginx", "traefik", "caddy", "haproxy", "envoy", "istio"] {
+    for gateway in [
+        "nginx", "traefik", "caddy", "haproxy", "apache", "envoy", "istio",
+    ] {
         let check = line(
             folder.path(),
             &format!("gatefort check -c gatefort.yaml --gateway {gateway}"),

@@ -47,6 +47,8 @@ pub(crate) enum Gateway {
     Caddy,
     /// HAProxy, Lua.
     Haproxy,
+    /// Apache httpd, Lua.
+    Apache,
 }
 
 /// What the client of a gateway gets where it is not what the wire table says.
@@ -85,6 +87,14 @@ const NGINX_REFUSES: &[(Gateway, Outcome)] = &[(
     Outcome::Status(400, "nginx refuses it before it asks"),
 )];
 
+const NUL_REFUSED: &[(Gateway, Outcome)] = &[
+    NGINX_REFUSES[0],
+    (
+        Gateway::Apache,
+        Outcome::Status(404, "Apache refuses it before it asks"),
+    ),
+];
+
 const RESOLVED_TO_OPEN: &[(Gateway, Outcome)] = &[
     (Gateway::EnvoyGrpc, Outcome::Allow(&[], RESOLVED)),
     (Gateway::EnvoyHttp, Outcome::Allow(&[], RESOLVED)),
@@ -121,7 +131,7 @@ const HOP_BY_HOP: &[(Gateway, Outcome)] = &[
 const HARMLESS: &str = "the gateway drops the client's Connection before identity is set";
 
 /// A look-alike of an identity header is gone before any gateway of `deploy/` asks.
-const fn look_alike(identity: &'static [(&'static str, &'static str)]) -> [(Gateway, Outcome); 6] {
+const fn look_alike(identity: &'static [(&'static str, &'static str)]) -> [(Gateway, Outcome); 7] {
     let removed = Outcome::Allow(identity, "deploy/ removes look-alikes");
     [
         (Gateway::EnvoyGrpc, removed),
@@ -130,6 +140,7 @@ const fn look_alike(identity: &'static [(&'static str, &'static str)]) -> [(Gate
         (Gateway::Traefik, removed),
         (Gateway::Caddy, removed),
         (Gateway::Haproxy, removed),
+        (Gateway::Apache, removed),
     ]
 }
 
@@ -364,7 +375,7 @@ pub(crate) const CASES: &[Case] = &[
     case("path_backslash_encoded", "GET", "/health%5cadmin", &[], Deny("path_ambiguous")),
     case("path_semicolon", "GET", "/health;x/admin", &[], Deny("path_ambiguous")),
     case("path_semicolon_dots", "GET", "/health/..;/admin/x", &[], Deny("path_ambiguous")).except(RESOLVED_BY_ENVOY),
-    case("path_nul_encoded", "GET", "/health%00", &[], Deny("path_ambiguous")).except(NGINX_REFUSES),
+    case("path_nul_encoded", "GET", "/health%00", &[], Deny("path_ambiguous")).except(NUL_REFUSED),
     case("path_double_encoded", "GET", "/health/%252e%252e/admin/x", &[], Deny("path_ambiguous")),
     case("path_broken_encoding", "GET", "/health%zz", &[], Deny("path_ambiguous")).except(NGINX_REFUSES),
     case("path_cut_encoding", "GET", "/health%4", &[], Deny("path_ambiguous")).except(NGINX_REFUSES),

@@ -1,4 +1,4 @@
-//! The six gateways, each run with the very files of `deploy/`.
+//! The gateways, each run with the very files of `deploy/`.
 //!
 //! Those files name ports by these numbers and use the numbers for nothing else: 8080 is where the gateway
 //! listens, 8081 the application, 9191 and 9192 are Gatefort's gRPC and HTTP listeners. A test puts its own
@@ -17,13 +17,14 @@ use super::raw;
 use super::tools;
 
 /// Every gateway.
-pub(crate) const ALL: [Gateway; 6] = [
+pub(crate) const ALL: [Gateway; 7] = [
     Gateway::EnvoyGrpc,
     Gateway::EnvoyHttp,
     Gateway::Nginx,
     Gateway::Traefik,
     Gateway::Caddy,
     Gateway::Haproxy,
+    Gateway::Apache,
 ];
 
 /// How often a start is tried: a port that was free a moment ago may be taken.
@@ -171,6 +172,7 @@ pub(crate) fn files(kind: Gateway) -> (&'static str, &'static [&'static str]) {
         Gateway::Traefik => ("traefik", &["static.yaml", "dynamic.yaml"]),
         Gateway::Caddy => ("caddy", &["Caddyfile"]),
         Gateway::Haproxy => ("haproxy", &["haproxy.cfg", "gatefort.lua"]),
+        Gateway::Apache => ("apache", &["httpd.conf", "gatefort.conf", "gatefort.lua"]),
     }
 }
 
@@ -192,6 +194,7 @@ fn command(kind: Gateway) -> Command {
             &["run", "--config", "Caddyfile", "--adapter", "caddyfile"],
         ),
         Gateway::Haproxy => ("haproxy", &["-db", "-f", "haproxy.cfg"]),
+        Gateway::Apache => ("apache2", &["-d", ".", "-f", "httpd.conf", "-DFOREGROUND"]),
     };
     let mut command = Command::new(tools::find(program));
     command.args(arguments);

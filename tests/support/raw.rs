@@ -1,7 +1,7 @@
 //! HTTP/1.1 by the byte: what a test writes is what goes over the wire, however odd.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -153,6 +153,20 @@ pub(crate) fn exchange(to: SocketAddr, request: &[u8]) -> io::Result<Message> {
             return Ok(message);
         }
     }
+}
+
+/// Sends bytes on a connection of their own and reads until the other side ends it.
+///
+/// # Errors
+///
+/// The connection cannot be made, breaks, or is silent for too long.
+pub(crate) fn conversation(to: SocketAddr, requests: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&to, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(requests)?;
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers)?;
+    Ok(answers)
 }
 
 /// A GET request with these header fields.

@@ -79,7 +79,7 @@ mapping! {
     RawListen ("a mapping with the keys `grpc`, `http` and `admin`") {
         /// Envoy ext_authz over gRPC; default `127.0.0.1:9191`: loopback, because who reaches it can ask it about tokens.
         grpc: At<Option<RawListener>> = read_listener,
-        /// nginx, Traefik, Caddy, HAProxy, and Envoy ext_authz over HTTP; default `127.0.0.1:9192`.
+        /// nginx, Traefik, Caddy, HAProxy, Apache, and Envoy ext_authz over HTTP; default `127.0.0.1:9192`.
         http: At<Option<RawListener>> = read_listener,
         /// Health, metrics and status; default `127.0.0.1:9193`. Keep it private.
         admin: At<Option<RawListener>> = read_listener,

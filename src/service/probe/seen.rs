@@ -8,7 +8,7 @@ const SPOOFED: &str = "a client names itself: the gateway must set or remove eve
     `copy_headers`; Envoy: `early_header_mutation`)";
 const ALIASED: &str = "names with `_` or `.` reach the application, and CGI, WSGI and PHP read them as `-`: drop them at \
     the gateway (nginx: `underscores_in_headers off`; Envoy: `headers_with_underscores_action: DROP_HEADER`; Traefik: \
-    `aliasHeadersStrategy: delete`; Caddy: `request_header -*_*`; HAProxy: `del-header [_.] -m reg`)";
+    `aliasHeadersStrategy: delete`; Caddy: `request_header -*_*`; HAProxy: `del-header [_.] -m reg`; Apache: gatefort.lua)";
 const CLAIMED: &str = "the application gets to hear of another path, method or host than was judged: remove these \
     headers at the gateway, as `gatefort gen` writes it";
 const HOP: &str = "the client's `Connection` field makes a hop drop the identity header: refuse or drop such a field at \

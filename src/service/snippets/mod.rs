@@ -76,6 +76,8 @@ pub(super) enum Product {
     Caddy,
     /// HAProxy, with a Lua action.
     Haproxy,
+    /// Apache httpd, with a Lua access checker.
+    Apache,
     /// Istio's ingress gateway.
     Istio,
     /// Envoy Gateway.
@@ -147,6 +149,14 @@ impl Product {
                 ("haproxy.cfg", include_str!("templates/haproxy.cfg")),
                 ("gatefort.lua", include_str!("templates/haproxy.lua")),
             ],
+            Self::Apache => &[
+                (
+                    "gatefort.conf",
+                    include_str!("templates/apache-gatefort.conf"),
+                ),
+                ("gatefort.lua", include_str!("templates/apache.lua")),
+                ("httpd.conf", include_str!("templates/apache-httpd.conf")),
+            ],
             Self::Istio => &[("istio.yaml", include_str!("templates/istio.yaml"))],
             Self::EnvoyGateway => &[(
                 "envoy-gateway.yaml",
@@ -168,7 +178,8 @@ impl Product {
             | Self::Traefik
             | Self::TraefikCrd
             | Self::Caddy
-            | Self::Haproxy => Door::Http,
+            | Self::Haproxy
+            | Self::Apache => Door::Http,
         }
     }
 
@@ -185,7 +196,8 @@ impl Product {
             | Self::Nginx
             | Self::Traefik
             | Self::Caddy
-            | Self::Haproxy => false,
+            | Self::Haproxy
+            | Self::Apache => false,
         }
     }
 

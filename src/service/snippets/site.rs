@@ -129,10 +129,10 @@ impl<'c> Site<'c> {
                 facts.set("caddy_gatefort", written.as_str());
                 facts.set("haproxy_url", format!("http://{written}/forward-auth"));
                 facts.set("haproxy_dst", "");
-                facts.set("grpc_host", endpoint.host.0.as_str());
-                facts.set("grpc_port", endpoint.port.to_string());
+                facts.set("gatefort_host", endpoint.host.0.as_str());
+                facts.set("gatefort_port", endpoint.port.to_string());
                 let (name, namespace) = endpoint.service();
-                facts.set("grpc_service", name);
+                facts.set("gatefort_service", name);
                 facts.set("gatefort_namespace", namespace);
                 facts.set(address, written);
             }
@@ -155,6 +155,8 @@ impl<'c> Site<'c> {
             self.hosts.iter().map(|host| write(&host.0)).collect()
         };
         facts.set("hosts", each(&str::to_owned).join(" "));
+        let first = self.hosts.first().map_or("", |host| &host.0);
+        facts.set("first_host", first);
         facts.set(
             "hosts_quoted",
             each(&|host| format!("\"{host}\"")).join(", "),
@@ -229,6 +231,7 @@ impl<'c> Site<'c> {
         let token = config.max_token_size.div_ceil(1024);
         facts.set("token_kib", token.to_string());
         facts.set("header_line", (2 * token).to_string());
+        facts.set("header_line_bytes", (2 * token * 1024).to_string());
         let bufsize = (4 * config.max_token_size).max(LEAST_BUFFER);
         facts.set("bufsize", bufsize.to_string());
         let headers = config.identity.names().count() + self.stripped().len();

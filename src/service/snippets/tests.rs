@@ -76,7 +76,8 @@ fn no_template_has_a_hole_left() {
                             file.text
                         );
                     }
-                    let says = file.text.contains("SHA-256 0123abc") || file.name == "nginx.conf";
+                    let says = file.text.contains("SHA-256 0123abc")
+                        || ["nginx.conf", "httpd.conf"].contains(&file.name);
                     assert!(says, "{line}: {}", file.name);
                 }
             }
@@ -137,6 +138,15 @@ fn names_times_and_places_come_from_the_configuration() {
         ),
         ("haproxy", "tune.bufsize 262144"),
         ("haproxy", "local TIMEOUT_MS = 1250\n"),
+        ("apache", "local HOST, PORT = \"::1\", 7002\n"),
+        ("apache", "local TIMEOUT_S = 1.25\n"),
+        ("apache", "    \"X-Jwt\",\n    \"Cookie\",\n"),
+        ("apache", "RequestHeader unset Remote-User early\n"),
+        ("apache", "LimitRequestFieldSize 131072\n"),
+        (
+            "apache --host a.example.com --host b.example.com",
+            "ServerAlias a.example.com b.example.com\n",
+        ),
         (
             "ingress-nginx",
             "auth-url: http://gatefort.gatefort.svc.cluster.local:7002/auth-request/url",
@@ -173,6 +183,7 @@ fn no_identity_header_leaves_no_empty_directive() {
         ("traefik", "authResponseHeaders"),
         ("ingress-nginx", "auth-response-headers"),
         ("envoy-http", "allowed_upstream_headers"),
+        ("apache", "Identity is Gatefort's to say"),
         ("envoy-gateway", "removeOnMatch"),
     ] {
         let text = text(gateway, PLAIN);
@@ -227,6 +238,7 @@ fn sockets_are_written_as_each_gateway_writes_them() {
         ("caddy", "forward_auth unix//run/h.sock {"),
         ("haproxy", "local SOCKET = \"unix@/run/h.sock\""),
         ("haproxy", "timeout = TIMEOUT_MS, dst = SOCKET })"),
+        ("apache", "local SOCKET = \"/run/h.sock\""),
     ] {
         let text = text(gateway, &sockets);
         assert!(text.contains(wanted), "{gateway}: no {wanted:?} in\n{text}");
