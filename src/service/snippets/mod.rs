@@ -7,6 +7,7 @@ mod place;
 mod site;
 mod target;
 mod template;
+mod trust;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use super::reload::Loaded;
 pub(super) use place::{Endpoint, HostName};
 use site::Site;
 use target::SiteError;
+use trust::TlsFiles;
 
 /// `gatefort gen`.
 #[derive(Debug, Clone, Args)]
@@ -55,6 +57,8 @@ pub(super) struct Places {
     /// [default: where it listens; in Kubernetes the Service gatefort.gatefort].
     #[arg(long, value_name = "HOST")]
     pub(super) gatefort: Option<HostName>,
+    #[command(flatten)]
+    tls: TlsFiles,
 }
 
 /// What a configuration can be written for.

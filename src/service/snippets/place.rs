@@ -60,6 +60,12 @@ impl FromStr for Endpoint {
     }
 }
 
+impl HostName {
+    pub(super) fn is_address(&self) -> bool {
+        self.0.parse::<IpAddr>().is_ok()
+    }
+}
+
 impl Endpoint {
     pub(super) fn new((host, port): (&str, u16)) -> Self {
         let host = HostName(host.to_owned());
@@ -78,7 +84,14 @@ impl Endpoint {
     }
 
     pub(super) fn is_address(&self) -> bool {
-        self.host.0.parse::<IpAddr>().is_ok()
+        self.host.is_address()
+    }
+
+    /// As HAProxy writes it; `None` if it is a name, which HAProxy finds another way.
+    pub(super) fn haproxy(&self) -> Option<String> {
+        let address: IpAddr = self.host.0.parse().ok()?;
+        let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+        Some(format!("{family}@{address}:{}", self.port))
     }
 
     /// As Envoy writes it.

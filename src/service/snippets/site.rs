@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::place::{Endpoint, HostName};
 use super::target::{SiteError, Target, target};
 use super::template::{Facts, Item};
+use super::trust::Trust;
 use super::{Door, Places, Product};
 use crate::domain::credential::TokenSource;
 use crate::service::config::Config;
@@ -121,14 +122,19 @@ impl<'c> Site<'c> {
             ("http", "envoy_http")
         };
         match &self.target {
-            Target::Tcp(endpoint) => {
+            Target::Tcp(endpoint, trust) => {
                 let written = endpoint.written();
+                let scheme = if trust.is_some() { "https" } else { "http" };
+                facts.set("scheme", scheme);
                 facts.set(envoy, endpoint.envoy());
                 facts.set("gatefort_type", endpoint.discovery());
-                facts.set("envoy_uri", format!("http://{written}"));
+                facts.set("envoy_uri", format!("{scheme}://{written}"));
                 facts.set("caddy_gatefort", written.as_str());
-                facts.set("haproxy_url", format!("http://{written}/forward-auth"));
+                facts.set("haproxy_url", format!("{scheme}://{written}/forward-auth"));
                 facts.set("haproxy_dst", "");
+                if let Some(trust) = trust {
+                    tls(trust, endpoint, facts);
+                }
                 facts.set("gatefort_host", endpoint.host.0.as_str());
                 facts.set("gatefort_port", endpoint.port.to_string());
                 let (name, namespace) = endpoint.service();
@@ -139,13 +145,14 @@ impl<'c> Site<'c> {
             Target::Socket(path) => {
                 facts.set(address, format!("unix:{path}"));
                 facts.set("unix", path.as_str());
+                facts.set("scheme", "http");
                 facts.set(envoy, format!("{{ pipe: {{ path: \"{path}\" }} }}"));
                 facts.set("gatefort_type", "STATIC");
                 facts.set("envoy_uri", "http://gatefort");
                 facts.set("caddy_gatefort", format!("unix/{path}"));
                 facts.set("haproxy_url", "http://gatefort/forward-auth");
-                facts.set("haproxy_socket", format!("unix@{path}"));
-                facts.set("haproxy_dst", ", dst = SOCKET");
+                facts.set("haproxy_address", format!("unix@{path}"));
+                facts.set("haproxy_dst", ", dst = ADDRESS");
             }
         }
     }
@@ -265,6 +272,24 @@ impl<'c> Site<'c> {
     }
 }
 
+/// How the gateway trusts Gatefort.
+fn tls(trust: &Trust, endpoint: &Endpoint, facts: &mut Facts) {
+    let name = &trust.name.0;
+    facts.set("tls_ca", trust.ca.0.as_str());
+    facts.set("tls_name", name.as_str());
+    if let Some((certificate, key)) = &trust.shown {
+        facts.set("tls_cert", certificate.0.as_str());
+        facts.set("tls_key", key.0.as_str());
+    }
+    // The URL has the name that is checked, and the address is said apart.
+    if let Some(address) = endpoint.haproxy() {
+        let port = endpoint.port;
+        facts.set("haproxy_url", format!("https://{name}:{port}/forward-auth"));
+        facts.set("haproxy_address", address);
+        facts.set("haproxy_dst", ", dst = ADDRESS");
+    }
+}
+
 /// The headers that tokens stand in, each once.
 fn places_of(sources: &[TokenSource]) -> Vec<&str> {
     let mut names = Vec::new();
@@ -322,6 +347,19 @@ fn command_line(gateway: Product, file: &str, places: &Places) -> String {
     }
     if let Some(gatefort) = &places.gatefort {
         option("gatefort", &gatefort.0);
+    }
+    let tls = &places.tls;
+    if let Some(name) = &tls.tls_name {
+        option("tls-name", &name.0);
+    }
+    for (name, file) in [
+        ("tls-ca", &tls.tls_ca),
+        ("tls-cert", &tls.tls_cert),
+        ("tls-key", &tls.tls_key),
+    ] {
+        if let Some(file) = file {
+            option(name, &file.0);
+        }
     }
     line
 }

@@ -1,6 +1,7 @@
 //! Where a gateway asks: the listener of the configuration, as seen from there.
 
-use super::place::Endpoint;
+use super::place::{Endpoint, HostName};
+use super::trust::{self, Trust, TrustError};
 use super::{Door, Places, Product};
 use crate::service::client::reachable;
 use crate::service::config::{Config, ListenAddress};
@@ -29,11 +30,19 @@ pub(crate) enum SiteError {
         /// The gateway.
         gateway: String,
     },
-    /// The listener speaks TLS.
-    #[error(
-        "`listen.{listener}` speaks TLS, whose files on the gateway's side are not known here: write the configuration with a plain address, and add them"
-    )]
+    /// The listener speaks TLS, and the gateway's side of it cannot be written.
+    #[error("`listen.{listener}` speaks TLS: {problem}")]
     Tls {
+        /// The listener.
+        listener: &'static str,
+        /// Why not.
+        problem: TrustError,
+    },
+    /// The listener speaks no TLS.
+    #[error(
+        "`listen.{listener}` speaks no TLS: leave the options --tls-... out, or add `tls` to it"
+    )]
+    NoTls {
         /// The listener.
         listener: &'static str,
     },
@@ -64,7 +73,7 @@ pub(crate) enum SiteError {
 /// Where Gatefort is asked.
 #[derive(Debug)]
 pub(super) enum Target {
-    Tcp(Endpoint),
+    Tcp(Endpoint, Option<Trust>),
     Socket(String),
 }
 
@@ -85,14 +94,16 @@ pub(super) fn target(
             gateway: gateway_word(),
         });
     };
-    if address.tls.is_some() {
-        return Err(SiteError::Tls { listener });
+    let tls = |problem| SiteError::Tls { listener, problem };
+    if address.tls.is_none() {
+        trust::refuse_unused(listener, &places.tls)?;
     }
     match &address.address {
         ListenAddress::Unix(socket) if gateway.knows_sockets() => {
             let path = socket.path.display().to_string();
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-            if path.chars().all(is_plain) {
+            if address.tls.is_some() {
+                Err(tls(TrustError::NotWritten(gateway_word())))
+            } else if trust::is_plain(&path) {
                 Ok(Target::Socket(path))
             } else {
                 Err(SiteError::OddSocket { listener })
@@ -104,18 +115,22 @@ pub(super) fn target(
         }),
         ListenAddress::Systemd(_) => Err(SiteError::Systemd { listener }),
         ListenAddress::Tcp(address) if address.port() == 0 => Err(SiteError::AnyPort { listener }),
-        ListenAddress::Tcp(address) => {
+        ListenAddress::Tcp(socket) => {
             let host = match &places.gatefort {
                 Some(host) => host.0.clone(),
                 None if gateway.in_kubernetes() => GATEFORT_SERVICE.to_owned(),
-                None => reachable(address.ip()).to_string(),
+                None => reachable(socket.ip()).to_string(),
             };
             let host = if gateway.in_kubernetes() {
                 in_cluster(&host)
             } else {
                 host
             };
-            Ok(Target::Tcp(Endpoint::new((&host, address.port()))))
+            let trust = address.tls.as_ref().map(|settings| {
+                Trust::new(gateway, &HostName(host.clone()), settings, &places.tls)
+            });
+            let trust = trust.transpose().map_err(tls)?;
+            Ok(Target::Tcp(Endpoint::new((&host, socket.port())), trust))
         }
     }
 }

@@ -236,12 +236,115 @@ fn sockets_are_written_as_each_gateway_writes_them() {
         ("envoy", "address: { pipe: { path: \"/run/g.sock\" } }"),
         ("envoy-http", "address: { pipe: { path: \"/run/h.sock\" } }"),
         ("caddy", "forward_auth unix//run/h.sock {"),
-        ("haproxy", "local SOCKET = \"unix@/run/h.sock\""),
-        ("haproxy", "timeout = TIMEOUT_MS, dst = SOCKET })"),
+        ("haproxy", "local ADDRESS = \"unix@/run/h.sock\""),
+        ("haproxy", "timeout = TIMEOUT_MS, dst = ADDRESS })"),
         ("apache", "local SOCKET = \"/run/h.sock\""),
     ] {
         let text = text(gateway, &sockets);
         assert!(text.contains(wanted), "{gateway}: no {wanted:?} in\n{text}");
+    }
+}
+
+#[test]
+fn tls_is_written_whole_or_refused_with_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(vec!["gatefort.internal".to_owned()]).unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("tls.crt"), pair.cert.pem()).unwrap();
+    std::fs::write(at("tls.key"), pair.signing_key.serialize_pem()).unwrap();
+    let files = format!("cert_file: {}, key_file: {}", at("tls.crt"), at("tls.key"));
+    let with = |more: &str| {
+        let tls = format!("tls: {{{files}{more}}}");
+        format!(
+            "listen: {{grpc: {{address: 127.0.0.1:7001, {tls}}}, http: {{address: 127.0.0.1:7002, {tls}}}}}\n{PLAIN}"
+        )
+    };
+    let (plain, mutual) = (
+        with(""),
+        with(&format!(", client_ca_file: {}", at("tls.crt"))),
+    );
+    let named = "--tls-ca /etc/ca.crt --tls-name gatefort.internal";
+    for (line, configuration, wanted) in [
+        (
+            format!("nginx {named}"),
+            &plain,
+            "proxy_pass https://gatefort/auth-request;",
+        ),
+        (
+            format!("nginx {named}"),
+            &plain,
+            "proxy_ssl_name                gatefort.internal;",
+        ),
+        (format!("envoy {named}"), &plain, "sni: gatefort.internal"),
+        (
+            format!("haproxy {named}"),
+            &plain,
+            "lua.gatefort https://gatefort.internal:7002/forward-auth",
+        ),
+        (
+            format!("haproxy {named}"),
+            &plain,
+            "local ADDRESS = \"ipv4@127.0.0.1:7002\"",
+        ),
+        (
+            "traefik --tls-ca /etc/ca.crt --gatefort auth.internal".to_owned(),
+            &plain,
+            "address: https://auth.internal:7002/forward-auth",
+        ),
+        (
+            format!("caddy {named} --tls-cert /c.crt --tls-key /c.key"),
+            &mutual,
+            "tls_client_auth /c.crt /c.key",
+        ),
+        (
+            format!("caddy {named} --tls-cert /c.crt --tls-key /c.key"),
+            &mutual,
+            "--tls-name gatefort.internal --tls-ca /etc/ca.crt --tls-cert /c.crt --tls-key /c.key",
+        ),
+    ] {
+        let text = text(&line, configuration);
+        assert!(text.contains(wanted), "{line}: no {wanted:?} in\n{text}");
+    }
+    for (line, configuration, message) in [
+        ("nginx", &plain, "say with --tls-ca FILE"),
+        (
+            "nginx --tls-ca /etc/ca.crt",
+            &plain,
+            "say with --tls-name NAME",
+        ),
+        (
+            "traefik --tls-ca /etc/ca.crt --tls-name other.internal",
+            &plain,
+            "give that name as --gatefort NAME",
+        ),
+        (
+            "haproxy --tls-ca /etc/ca.crt --gatefort a.internal --tls-name b.internal",
+            &plain,
+            "give that name as --gatefort NAME",
+        ),
+        (
+            "envoy --tls-ca /etc/ca.crt --gatefort a.internal",
+            &mutual,
+            "say with --tls-cert FILE",
+        ),
+        (
+            "haproxy --tls-ca /etc/ca.crt --tls-name a.internal",
+            &mutual,
+            "`haproxy` cannot show a certificate",
+        ),
+        ("apache --tls-ca /etc/ca.crt", &plain, "is not written here"),
+        ("istio --tls-ca /etc/ca.crt", &plain, "is not written here"),
+        (
+            "nginx --tls-ca /etc/ca.crt",
+            &PLAIN.to_owned(),
+            "`listen.http` speaks no TLS",
+        ),
+    ] {
+        let error = written(line, configuration).unwrap_err().to_string();
+        assert!(error.contains(message), "{line}: {error}");
+    }
+    for bad in ["ca.crt", "/etc/a b", "/etc/a;b", ""] {
+        assert!(bad.parse::<trust::FilePath>().is_err(), "{bad}");
     }
 }
 

@@ -9,10 +9,10 @@
 
 -- Gatefort answers within its own `deadline` ({{deadline}}), with a reason; only a dead one takes longer.
 local TIMEOUT_MS = {{timeout_ms}}
-{{#if unix}}
+{{#if haproxy_address}}
 
--- Gatefort's socket, in HAProxy's own words.
-local SOCKET = "{{haproxy_socket}}"
+-- Where Gatefort listens, in HAProxy's own words.
+local ADDRESS = "{{haproxy_address}}"
 {{#end}}
 
 -- What belongs to the client's connection or body, not to the question.
