@@ -146,6 +146,24 @@ fn controllers(annotations: &Value, headers: &Value, port: u16, application: u16
     )
 }
 
+/// Whether the controller's validators take a value (its `parser/validators.go`, `authreq` and `proxy`).
+fn is_taken(annotation: &str, value: &str) -> bool {
+    let only = |marks: &str| {
+        value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || marks.contains(c))
+    };
+    match annotation {
+        "auth-url" => only("-._~/:, ?&=$"),
+        "auth-response-headers" => only("-_, "),
+        "proxy-buffer-size" => value
+            .trim_end_matches(['b', 'k', 'm', 'g'])
+            .parse::<u32>()
+            .is_ok(),
+        _ => false,
+    }
+}
+
 #[test]
 fn ingress_nginxs_annotations_hold_the_table() {
     let folder = tempfile::tempdir().unwrap();
@@ -158,6 +176,11 @@ fn ingress_nginxs_annotations_hold_the_table() {
     );
     let annotations = &written[0]["metadata"]["annotations"];
     let headers = &written[1]["data"];
+    for (name, value) in annotations.as_object().unwrap() {
+        let (_, name) = name.split_once('/').unwrap();
+        let value = value.as_str().unwrap();
+        assert!(is_taken(name, value), "{name}: {value}");
+    }
     let start = |application: u16| {
         Running::start_with(Gateway::Nginx, |folder, port| {
             let into = folder.display().to_string();

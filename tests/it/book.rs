@@ -1,8 +1,9 @@
 //! The pages of `docs/` are true: their links lead somewhere, their configurations are good, their commands exist.
 //!
 //! A block of code says what it is by its language, so that none escapes:
-//! `yaml` is a configuration of ours (what it leaves out is completed), `yaml,include` and its like show a file of the
-//! repository, `sh` holds commands.
+//! `yaml` is a configuration of ours (what it leaves out is completed), `yaml,cases` the policy tests of the one before
+//! it, `yaml,include` and its like show a file of the repository, `sh` holds commands, `console` a session with its
+//! answers. `shown.rs` runs them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +14,7 @@ use gatefort::service::config::{Config, Environment};
 
 use crate::support::tools;
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -22,7 +23,7 @@ fn docs() -> PathBuf {
 }
 
 /// Every page: those of `docs/`, and the READMEs that lead there.
-fn pages() -> Vec<(PathBuf, String)> {
+pub(crate) fn pages() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -44,13 +45,13 @@ fn pages() -> Vec<(PathBuf, String)> {
 }
 
 /// A block of code: the line it starts at, its language with what follows it, and its text without indentation.
-struct Block {
-    line: usize,
-    language: String,
-    text: String,
+pub(crate) struct Block {
+    pub(crate) line: usize,
+    pub(crate) language: String,
+    pub(crate) text: String,
 }
 
-fn blocks(page: &str) -> Vec<Block> {
+pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let mut found = Vec::new();
     let mut lines = page.lines().enumerate();
     while let Some((number, line)) = lines.next() {
@@ -75,20 +76,26 @@ fn blocks(page: &str) -> Vec<Block> {
     found
 }
 
-/// The page without its code, where a bracket is no link.
-fn prose(page: &str) -> String {
+/// The page without its blocks of code.
+fn outside_blocks(page: &str) -> String {
     let mut inside = false;
     let mut text = String::new();
     for line in page.lines() {
         if line.trim_start().starts_with("```") {
             inside = !inside;
         } else if !inside {
-            // Every other piece between backticks is code.
-            text.extend(line.split('`').step_by(2));
+            text.push_str(line);
             text.push('\n');
         }
     }
     text
+}
+
+/// The page without its code, where a bracket is no link: every other piece between backticks is code.
+fn prose(page: &str) -> String {
+    let text = outside_blocks(page);
+    let lines = text.lines().map(|line| line.split('`').step_by(2));
+    lines.flat_map(|line| line.chain(["\n"])).collect()
 }
 
 /// The targets of a page's links.
@@ -194,7 +201,7 @@ fn the_summary_names_every_page_once() {
 }
 
 /// A configuration that is shown in part, with the rest of it.
-fn completed(text: &str) -> String {
+pub(crate) fn completed(text: &str) -> String {
     let mut whole = if text.starts_with("  - issuer:") {
         format!("issuers:\n{text}")
     } else {
@@ -278,12 +285,12 @@ fn every_block_is_of_a_known_kind_and_every_file_that_is_shown_is_there() {
                         wrong.push(at);
                     }
                 }
-                Some((_, "cases")) => {}
+                Some(("yaml", "cases" | "session")) => {}
                 Some(_) => wrong.push(at),
                 None => {
                     // READMEs and pages from before have gateway snippets with tests of their own.
                     let known = [
-                        "yaml", "sh", "json", "text", "", "nginx", "python", "promql",
+                        "yaml", "sh", "console", "json", "text", "", "nginx", "python", "promql",
                     ];
                     if !known.contains(&block.language.as_str()) {
                         wrong.push(at);
@@ -295,44 +302,35 @@ fn every_block_is_of_a_known_kind_and_every_file_that_is_shown_is_there() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The words of a command line up to a pipe or a comment, and whether each flag is one that the help names.
+/// Whole lines are run by `shown.rs`; what stands within a sentence has at least flags that there are.
 #[test]
-fn every_command_exists_with_its_flags() {
+fn every_command_within_a_sentence_has_flags_that_exist() {
     let mut helps: BTreeMap<String, String> = BTreeMap::new();
     let mut wrong = Vec::new();
     for (path, page) in pages() {
-        for block in blocks(&page) {
-            if block.language != "sh" {
-                continue;
-            }
-            for line in block.text.lines() {
-                let line = line.trim().trim_start_matches("target/release/");
-                let Some(rest) = line.strip_prefix("gatefort ") else {
-                    continue;
-                };
-                // What is quoted is an argument, whatever it holds.
-                let unquoted = rest.split(['"', '\'']).next().unwrap_or(rest);
-                let words: Vec<&str> = unquoted
-                    .split_whitespace()
-                    .take_while(|word| !matches!(*word, "|" | "#" | "&&" | ">" | "<" | "<<"))
-                    .collect();
-                let names: Vec<&str> = words
-                    .iter()
-                    .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
-                    .take_while(|word| !word.starts_with('-'))
-                    .copied()
-                    .collect();
-                let help = helps.entry(names.join(" ")).or_insert_with(|| help(&names));
-                let flags = words
-                    .iter()
-                    .filter(|word| word.starts_with('-') && word.len() > 1);
-                let unknown: Vec<_> = flags
-                    .map(|flag| flag.split('=').next().unwrap())
-                    .filter(|flag| !help.split([' ', ',', '\n', '=']).any(|word| word == *flag))
-                    .collect();
-                if help.is_empty() || !unknown.is_empty() {
-                    wrong.push(format!("{}: {line}: {unknown:?}", path.display()));
-                }
+        let text = outside_blocks(&page);
+        let code = text
+            .lines()
+            .flat_map(|line| line.split('`').skip(1).step_by(2));
+        for rest in code.filter_map(|code| code.strip_prefix("gatefort ")) {
+            let words: Vec<&str> = rest.split_whitespace().collect();
+            let is_name = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            let names: Vec<&str> = words
+                .iter()
+                .take_while(is_name)
+                .take_while(|word| !word.starts_with('-'))
+                .copied()
+                .collect();
+            let help = helps.entry(names.join(" ")).or_insert_with(|| help(&names));
+            let unknown: Vec<_> = words
+                .iter()
+                .map(|word| word.trim_start_matches('['))
+                .filter(|word| word.starts_with('-') && word.len() > 1)
+                .map(|flag| flag.split(['=', ']']).next().unwrap())
+                .filter(|flag| !help.split([' ', ',', '\n', '=']).any(|word| word == *flag))
+                .collect();
+            if help.is_empty() || !unknown.is_empty() {
+                wrong.push(format!("{}: gatefort {rest}: {unknown:?}", path.display()));
             }
         }
     }

@@ -55,6 +55,8 @@ mod security_rows;
 #[cfg(test)]
 mod shadow;
 #[cfg(test)]
+mod shown;
+#[cfg(test)]
 mod supply_chain;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
