@@ -20,6 +20,7 @@ use crate::verify::Verifier;
 use crate::verify::clock::Clock;
 use crate::verify::panics::catch_panic;
 use crate::verify::patience::within;
+use crate::verify::waits::Waits;
 
 /// The answer to "may this request pass?".
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct Verdict {
     pub refused: Option<Arc<Principal>>,
     /// The time that the token was judged by, if one was.
     pub judged_at: Option<UnixTime>,
+    /// What was waited for.
+    pub waits: Waits,
 }
 
 /// What decides: rules, token places, verifier and identity headers of one configuration.
@@ -74,15 +77,26 @@ pub struct Authorizer {
 impl Authorizer {
     /// Decides about one request. Total: whatever goes wrong is a denial or an outage.
     pub async fn decide(&self, request: &RequestContext<'_>) -> Verdict {
-        self.decide_by(&self.verifier, request).await
+        self.decide_within(self.deadline, request).await
     }
 
-    async fn decide_by(&self, verifier: &Verifier, request: &RequestContext<'_>) -> Verdict {
+    /// As [`Self::decide`], within the time that is left for it, which is at most the deadline.
+    pub async fn decide_within(&self, left: Duration, request: &RequestContext<'_>) -> Verdict {
+        self.decide_by(&self.verifier, left.min(self.deadline), request)
+            .await
+    }
+
+    async fn decide_by(
+        &self,
+        verifier: &Verifier,
+        limit: Duration,
+        request: &RequestContext<'_>,
+    ) -> Verdict {
         let mut trace = Trace::default();
         let evaluated = {
             let evaluation = pin!(self.evaluate(verifier, request, &mut trace));
             let evaluation = pin!(catch_panic(evaluation));
-            within(self.deadline, evaluation).await
+            within(limit, evaluation).await
         };
         let outcome = match evaluated {
             Some(Some(outcome)) => outcome,
@@ -100,6 +114,7 @@ impl Authorizer {
             issuer: trace.issuer,
             refused: trace.refused,
             judged_at: trace.judged_at,
+            waits: trace.waits,
         }
     }
 
@@ -162,7 +177,8 @@ impl Authorizer {
         };
         let now = self.clock.now();
         trace.judged_at = Some(now);
-        let verification = verifier.authenticate(token, liveness, now).await;
+        let waits = &mut trace.waits;
+        let verification = verifier.authenticate(token, liveness, now, waits).await;
         trace.issuer = verification.issuer;
         verification.outcome.map(Some)
     }
@@ -217,6 +233,7 @@ impl From<Decision> for Verdict {
             issuer: None,
             refused: None,
             judged_at: None,
+            waits: Waits::default(),
         }
     }
 }
@@ -228,4 +245,5 @@ struct Trace {
     issuer: Option<Arc<str>>,
     refused: Option<Arc<Principal>>,
     judged_at: Option<UnixTime>,
+    waits: Waits,
 }

@@ -15,7 +15,9 @@ use crate::verify::explain::Judged;
 impl Authorizer {
     /// Decides as [`Self::decide`] does, and tells how. Leaves nothing behind: no token is remembered.
     pub async fn explain(&self, request: &RequestContext<'_>) -> Explanation {
-        let verdict = self.decide_by(&self.verifier.forgetful(), request).await;
+        let verdict = self
+            .decide_by(&self.verifier.forgetful(), self.deadline, request)
+            .await;
         self.account_for(Some(request), &verdict, Reader::Asker)
     }
 

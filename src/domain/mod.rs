@@ -18,3 +18,4 @@ pub mod reason;
 pub mod request;
 pub mod revocation;
 mod text;
+pub mod trace_parent;

@@ -37,7 +37,7 @@ use crate::domain::credential::TokenSource;
 use crate::domain::identity::IdentityHeaders;
 use crate::domain::reason::{DenyReason, OutageReason};
 use crate::domain::request::RequestContext;
-use crate::telemetry::{Door, Telemetry};
+use crate::telemetry::{Decided, Door, Telemetry};
 use crate::verify::panics::catch_panic;
 pub use body::Body;
 use challenge::Challenges;
@@ -188,7 +188,15 @@ impl Doors {
             };
             let request = request.as_ref().ok();
             let telemetry = &self.state.telemetry;
-            telemetry.record(door, request, Some(&id), &verdict, started.elapsed());
+            telemetry.record(&Decided {
+                door,
+                request,
+                request_id: Some(&id),
+                // The fields of the call are those of the original request.
+                trace: telemetry.place(&parts.headers, None).as_ref(),
+                verdict: &verdict,
+                took: started.elapsed(),
+            });
             http_answer::write(&verdict.decision, request, &id, door, &self.answers)
         });
         catch_panic(answer).await.unwrap_or_else(|| {
@@ -205,7 +213,7 @@ impl Doors {
         let verdict = outage(OutageReason::InternalError);
         let record = || {
             let telemetry = &self.state.telemetry;
-            telemetry.record(door, None, None, &verdict, started.elapsed());
+            telemetry.record(&Decided::bare(door, &verdict, started.elapsed()));
         };
         let _unrecorded = std::panic::catch_unwind(AssertUnwindSafe(record));
     }

@@ -220,7 +220,7 @@ mod tests {
     use crate::authorizer::Verdict;
     use crate::domain::reason::DenyReason;
     use crate::service::live::ConfigOrigin;
-    use crate::telemetry::{Door, LogQueue};
+    use crate::telemetry::{Decided, Door, LogQueue};
 
     struct Pages {
         router: Router,
@@ -245,13 +245,11 @@ mod tests {
             };
             let live = Live::start(config, origin, LogQueue::discard(), Arc::default(), &stop);
             let live = live.unwrap();
-            live.telemetry().record(
+            live.telemetry().record(&Decided::bare(
                 Door::ExtAuthz,
-                None,
-                None,
                 &Verdict::unreadable(DenyReason::PathAmbiguous),
                 Duration::ZERO,
-            );
+            ));
             let drain = CancellationToken::new();
             let state = AdminState {
                 live: Arc::new(live),

@@ -143,6 +143,7 @@ fn read(query: &str) -> Result<(Wanted, usize), String> {
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let place = match &*name {
             "request_id" => &mut wanted.request_id,
+            "trace_id" => &mut wanted.trace_id,
             "reason" => &mut wanted.reason,
             "rule" => &mut wanted.rule,
             "subject" => &mut wanted.subject,
@@ -158,7 +159,7 @@ fn read(query: &str) -> Result<(Wanted, usize), String> {
                 continue;
             }
             _ => {
-                return Err("there are the filters request_id, reason, rule, subject, verdict, door and limit".to_owned());
+                return Err("there are the filters request_id, trace_id, reason, rule, subject, verdict, door and limit".to_owned());
             }
         };
         *place = Some(value.into_owned());

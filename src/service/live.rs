@@ -20,7 +20,7 @@ use crate::telemetry::{Load, LogQueue, ReloadCounts, Telemetry, timestamp};
 use crate::verify::clock::{Clock, SystemClock};
 use crate::verify::revocations::{RevocationStatus, Revocations};
 use crate::verify::settings::IssuerSettings;
-use crate::verify::{StartError, Verifier};
+use crate::verify::{StartError, TlsError, Verifier};
 
 /// Where a configuration comes from, as `/status` shows it.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +69,17 @@ pub(super) struct ConfigStatus {
     pub(super) shutdown_delay: Duration,
 }
 
+/// Why a configuration cannot come into force.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// An issuer's settings cannot be used.
+    #[error(transparent)]
+    Verifier(#[from] StartError),
+    /// The certificate files of `tracing` cannot be used.
+    #[error("tracing: {0}")]
+    Tracing(#[from] TlsError),
+}
+
 /// Why the file is not in force.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Refused {
@@ -96,9 +107,10 @@ impl Live {
         log: LogQueue,
         revocations: Arc<Revocations>,
         stop: &CancellationToken,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, LiveError> {
         let labels = rule_labels(&config.rules);
-        let telemetry = Telemetry::new(log, config.log.decisions, &labels);
+        let telemetry = Telemetry::new(log, config.log.decisions, &labels)
+            .traced(config.tracing.clone(), None)?;
         telemetry.config_started(origin.sha256.as_deref());
         warn(&config.warnings);
         let status = ConfigStatus {
@@ -136,12 +148,13 @@ impl Live {
         config: Config,
         sha256: String,
         needs_restart: Vec<&'static str>,
-    ) -> Result<Next, StartError> {
+    ) -> Result<Next, LiveError> {
         let before = self.doors.state();
         let labels = rule_labels(&config.rules);
         let telemetry = before
             .telemetry
-            .of_configuration(config.log.decisions, &labels);
+            .of_configuration(config.log.decisions, &labels)
+            .traced(config.tracing.clone(), Some(&before.telemetry))?;
         let current = self.config();
         let status = ConfigStatus {
             file: current.file.clone(),

@@ -14,9 +14,9 @@ use tokio::time::{sleep, timeout};
 
 use super::config::{Config, ConfigErrors, Environment};
 use super::fixed::Fixed;
-use super::live::{ConfigOrigin, Live, Next};
+use super::live::{ConfigOrigin, Live, LiveError, Next};
 use super::watched::{POLL, WatchedFile, digest};
-use crate::verify::{IssuerStatus, KeyState, StartError};
+use crate::verify::{IssuerStatus, KeyState};
 
 /// A configuration, and the digest of the text that it was read from.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ enum ReloadError {
     /// The file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// An issuer's settings cannot be used.
+    /// An issuer's settings, or those of traces, cannot be used.
     #[error(transparent)]
-    Verifier(#[from] StartError),
+    Live(#[from] LiveError),
     /// A pipe gives its text once.
     #[error("{} is no regular file and cannot be read again", .0.display())]
     NotRegular(PathBuf),

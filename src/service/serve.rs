@@ -20,7 +20,7 @@ use super::connection::{ConnectionLimits, Driver, Protocol, Routes};
 use super::drain::Shutdown;
 use super::fixed::Fixed;
 use super::listen::{BindError, BoundAddress, Lifetime, Listener, connection_cap};
-use super::live::{ConfigOrigin, Live};
+use super::live::{ConfigOrigin, Live, LiveError};
 use super::parts::Parts;
 use super::readiness::watch_readiness;
 use super::reload::Reloads;
@@ -29,16 +29,16 @@ use super::systemd::{self, Inherited};
 use super::tls::{self, Tls, TlsError};
 use crate::gateway::{Service, report_health};
 use crate::telemetry::{LogQueue, process};
+use crate::verify::Verifier;
 use crate::verify::clock::{Clock, SystemClock};
 use crate::verify::revocations::{OpenError, Revocations};
-use crate::verify::{self, Verifier};
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An issuer's settings cannot be used.
+    /// An issuer's settings, or those of traces, cannot be used.
     #[error(transparent)]
-    Verifier(#[from] verify::StartError),
+    Live(#[from] LiveError),
     /// The file of revocations cannot be had: what it holds must be in force before anything is allowed.
     #[error(transparent)]
     Revocations(#[from] OpenError),
@@ -341,6 +341,10 @@ impl Bound {
         // The pages last: they show how far the rest has come.
         pages.drain(LAST_STEPS, &shutdown.now).await;
         drop(self.stop_verifier);
+        if let Some(tracer) = self.live.telemetry().tracer() {
+            // Spans of the last decisions; a collector that does not take them in time goes without.
+            let _late = timeout(LAST_STEPS, tracer.ended()).await;
+        }
         // What is late here (a snapshot being written) can be lost: it is only a copy.
         let _late = timeout(LAST_STEPS, self.live.verifier().ended()).await;
         tracing::info!("stopped");

@@ -148,7 +148,7 @@ fn push_escaped(text: &mut String, value: &str) {
 }
 
 /// The longest prefix of whole characters within [`MAX_VALUE`].
-fn cut(value: &str) -> &str {
+pub(super) fn cut(value: &str) -> &str {
     let mut end = value.len().min(MAX_VALUE);
     loop {
         match value.get(..end) {

@@ -1,6 +1,6 @@
-//! What the operator sees of each decision: one line and a few counters.
+//! What the operator sees of each decision: one line, a few counters, and a span where traces are wanted.
 //!
-//! Neither can stop or slow a decision: lines go through a queue that would rather lose them,
+//! None can stop or slow a decision: lines and spans go through queues that would rather lose them,
 //! counters are atomics. Nothing here ever holds a token; a subject is shown as a digest.
 
 mod applog;
@@ -22,16 +22,19 @@ mod shadow;
 mod tap;
 mod timestamp;
 mod tls;
+pub mod traces;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use http::HeaderMap;
 
 use crate::authorizer::{Authorizer, Decision, Verdict};
 use crate::domain::claims::Principal;
 use crate::domain::explanation::shown;
-use crate::domain::request::RequestContext;
+use crate::domain::request::{Headers, RequestContext};
+use crate::verify::TlsError;
 pub use applog::{install, log_panics};
 pub use decisions::DecisionCounts;
 use decisions::{DecisionTable, Outcome};
@@ -52,6 +55,8 @@ pub use shadow::{CandidateStatus, ShadowSeries, ShadowStatus};
 pub use tap::{Copied, Evidence, Observed, Tap};
 pub use timestamp::timestamp;
 pub use tls::TlsMetrics;
+use traces::settings::TraceSettings;
+pub use traces::{TraceContext, Tracer};
 
 /// Records decisions: the log and the counters are the process's, the rules' names one configuration's.
 #[derive(Debug)]
@@ -65,7 +70,25 @@ pub struct Telemetry {
     explains: Option<Explains>,
     shadow: Arc<ShadowSeries>,
     tap: Option<Arc<Tap>>,
+    tracer: Option<Arc<Tracer>>,
     started: Instant,
+}
+
+/// A decision that was made, for whoever tells of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided<'d> {
+    /// The door that asked.
+    pub door: Door,
+    /// The request; absent when it could not be read.
+    pub request: Option<&'d RequestContext<'d>>,
+    /// The id under which the gateway knows it.
+    pub request_id: Option<&'d str>,
+    /// Its place in a trace, if it has one.
+    pub trace: Option<&'d TraceContext>,
+    /// The verdict.
+    pub verdict: &'d Verdict,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// What explains the decisions that are kept.
@@ -73,6 +96,21 @@ pub struct Telemetry {
 struct Explains {
     authorizer: Arc<Authorizer>,
     keep: usize,
+}
+
+impl<'d> Decided<'d> {
+    /// A decision of which nothing is known but this.
+    #[must_use]
+    pub const fn bare(door: Door, verdict: &'d Verdict, took: Duration) -> Self {
+        Self {
+            door,
+            request: None,
+            request_id: None,
+            trace: None,
+            verdict,
+            took,
+        }
+    }
 }
 
 impl Telemetry {
@@ -92,6 +130,7 @@ impl Telemetry {
             explains: None,
             shadow,
             tap: None,
+            tracer: None,
             started: Instant::now(),
         }
     }
@@ -112,6 +151,7 @@ impl Telemetry {
             explains: None,
             shadow: Arc::clone(&self.shadow),
             tap: None,
+            tracer: None,
             started: self.started,
         }
     }
@@ -132,6 +172,35 @@ impl Telemetry {
         Self { tap, ..self }
     }
 
+    /// The same, making spans as the settings say; exported by what `before` exported by, if nothing changed about
+    /// that. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// The certificate files that the settings name cannot be used.
+    pub fn traced(
+        self,
+        settings: Option<TraceSettings>,
+        before: Option<&Self>,
+    ) -> Result<Self, TlsError> {
+        let before = before.and_then(|before| before.tracer.as_ref());
+        let tracer = settings
+            .map(|settings| Tracer::start(settings, before, &self.scrape.spans))
+            .transpose()?;
+        Ok(Self { tracer, ..self })
+    }
+
+    /// What makes spans, if anything does.
+    #[must_use]
+    pub const fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.tracer.as_ref()
+    }
+
+    /// A request's place in a trace, by the header fields of the gateway's call to us and those of the original
+    /// request, where that is another one; none where traces are not wanted.
+    pub fn place(&self, call: &HeaderMap, original: Option<&Headers<'_>>) -> Option<TraceContext> {
+        self.tracer.as_ref()?.place(call, original)
+    }
+
     /// What is known of shadows.
     #[must_use]
     pub const fn shadow(&self) -> &Arc<ShadowSeries> {
@@ -144,15 +213,15 @@ impl Telemetry {
         Self::new(LogQueue::discard(), DecisionLog::Off, &[])
     }
 
-    /// Records one decision; `request` is absent when it could not be read.
-    pub fn record(
-        &self,
-        door: Door,
-        request: Option<&RequestContext<'_>>,
-        request_id: Option<&str>,
-        verdict: &Verdict,
-        took: Duration,
-    ) {
+    /// Records one decision.
+    pub fn record(&self, decided: &Decided<'_>) {
+        let Decided {
+            door,
+            request,
+            verdict,
+            took,
+            ..
+        } = *decided;
         let outcome = Outcome::of(&verdict.decision);
         self.table.count(door, verdict.rule, outcome);
         self.latencies.observe(door, took);
@@ -163,8 +232,10 @@ impl Telemetry {
         };
         if wanted {
             let line = Line::new(self.log.format(), &timestamp(), "INFO", "decision");
-            self.log
-                .send(self.decision(line, door, request, request_id, verdict, took));
+            self.log.send(self.decision(line, decided));
+        }
+        if let Some(tracer) = &self.tracer {
+            tracer.record(decided, self.table.label(verdict.rule));
         }
         if let (Some(tap), Some(request)) = (&self.tap, request) {
             let rule = self.table.label(verdict.rule);
@@ -178,7 +249,7 @@ impl Telemetry {
         {
             // The verdict stands; a defect in telling about it must not become an answer.
             let _untold = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                self.keep(explains, door, request, request_id, verdict, took);
+                self.keep(explains, decided);
             }));
         }
     }
@@ -195,21 +266,22 @@ impl Telemetry {
     }
 
     #[cold]
-    fn keep(
-        &self,
-        explains: &Explains,
-        door: Door,
-        request: Option<&RequestContext<'_>>,
-        request_id: Option<&str>,
-        verdict: &Verdict,
-        took: Duration,
-    ) {
+    fn keep(&self, explains: &Explains, decided: &Decided<'_>) {
         let authorizer = &explains.authorizer;
+        let Decided {
+            door,
+            request,
+            request_id,
+            trace,
+            verdict,
+            took,
+        } = *decided;
         let recorded = Recorded {
             number: 0,
             time: timestamp(),
             door: door.name().into(),
             request_id: request_id.map(shown),
+            trace_id: trace.map(|place| place.trace.hex()),
             request: request.map(|request| RecordedRequest {
                 method: shown(request.method.as_str()),
                 host: shown(request.host.as_str()),
@@ -248,15 +320,15 @@ impl Telemetry {
     }
 
     /// Fills a decision's line.
-    fn decision(
-        &self,
-        mut line: Line,
-        door: Door,
-        request: Option<&RequestContext<'_>>,
-        request_id: Option<&str>,
-        verdict: &Verdict,
-        took: Duration,
-    ) -> Line {
+    fn decision(&self, mut line: Line, decided: &Decided<'_>) -> Line {
+        let Decided {
+            door,
+            request,
+            request_id,
+            trace,
+            verdict,
+            took,
+        } = *decided;
         let outcome = Outcome::of(&verdict.decision);
         line.str("verdict", outcome.verdict());
         line.str("reason", outcome.reason());
@@ -286,6 +358,9 @@ impl Telemetry {
         }
         if let Some(request_id) = request_id {
             line.str("request_id", request_id);
+        }
+        if let Some(place) = trace {
+            line.str("trace_id", &place.trace.hex());
         }
         line.number(
             "took_us",
@@ -317,80 +392,4 @@ fn digest_of(issuer: &str, subject: &str) -> Box<str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::queue::tests::Sink;
-    use super::settings::LogFormat;
-    use super::*;
-    use crate::domain::policy::RuleId;
-    use crate::domain::reason::{DenyReason, OutageReason};
-
-    fn logged(decisions: DecisionLog, record: impl FnOnce(&Telemetry)) -> String {
-        let sink = Sink::default();
-        let queue = LogQueue::start(LogFormat::Json, sink.clone()).unwrap();
-        let telemetry = Telemetry::new(queue.clone(), decisions, &["admin".into()]);
-        record(&telemetry);
-        queue.flush(Duration::from_secs(5));
-        sink.text()
-    }
-
-    fn outage() -> Verdict {
-        Verdict {
-            rule: Some(RuleId(0)),
-            issuer: Some("https://issuer.example".into()),
-            ..Decision::Unavailable(OutageReason::KeysUnavailable.into()).into()
-        }
-    }
-
-    #[test]
-    fn a_decision_is_one_line_with_its_facts() {
-        let text = logged(DecisionLog::All, |telemetry| {
-            telemetry.record(
-                Door::ForwardAuth,
-                None,
-                Some("id\n1"),
-                &outage(),
-                Duration::from_micros(1234),
-            );
-        });
-        let mut line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let ts = line.as_object_mut().unwrap().remove("ts");
-        assert!(ts.is_some_and(|ts| ts.is_string()));
-        assert_eq!(
-            line,
-            serde_json::json!({
-                "level": "INFO",
-                "message": "decision",
-                "verdict": "unavailable",
-                "reason": "keys_unavailable",
-                "door": "forward_auth",
-                "rule": "admin",
-                "issuer": "https://issuer.example",
-                "request_id": "id\n1",
-                "took_us": 1234,
-            })
-        );
-    }
-
-    #[test]
-    fn the_switch_chooses_the_lines_and_not_the_counts() {
-        let telemetry = Telemetry::silent();
-        let denied = Verdict::unreadable(DenyReason::PathAmbiguous);
-        telemetry.record(Door::ExtAuthz, None, None, &denied, Duration::ZERO);
-        assert_eq!(telemetry.counts().deny, 1);
-        let record = |telemetry: &Telemetry| {
-            telemetry.record(Door::ExtAuthz, None, None, &denied, Duration::ZERO);
-        };
-        assert_eq!(logged(DecisionLog::Off, record), "");
-        assert_eq!(logged(DecisionLog::Denied, record).lines().count(), 1);
-    }
-
-    #[test]
-    fn subjects_are_told_apart_by_issuer_and_never_named() {
-        let one = digest_of("https://a.example", "alice");
-        assert_eq!(one.len(), 16);
-        assert_eq!(one, digest_of("https://a.example", "alice"));
-        assert_ne!(one, digest_of("https://b.example", "alice"));
-        // The separator keeps "a" + "bc" from being "ab" + "c".
-        assert_ne!(digest_of("a", "bc"), digest_of("ab", "c"));
-    }
-}
+mod tests;

@@ -37,6 +37,9 @@ pub struct Recorded {
     /// The id under which the gateway and the log know the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// The trace that it belongs to, where traces are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// The request; absent if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RecordedRequest>,
@@ -69,6 +72,8 @@ pub struct RecordedRequest {
 pub struct Wanted {
     /// The request's id.
     pub request_id: Option<String>,
+    /// The trace's id.
+    pub trace_id: Option<String>,
     /// The reason's code.
     pub reason: Option<String>,
     /// The rule: its number, its name or its path.
@@ -196,6 +201,7 @@ impl Wanted {
         };
         let explanation = &recorded.explanation;
         same(&self.request_id, recorded.request_id.as_deref())
+            && same(&self.trace_id, recorded.trace_id.as_deref())
             && same(&self.reason, Some(&explanation.reason))
             && same(&self.subject, recorded.subject.as_deref())
             && same(&self.verdict, Some(&explanation.verdict))
@@ -220,6 +226,7 @@ impl Recorded {
         size_of::<Self>()
             + request
             + text(&self.request_id)
+            + text(&self.trace_id)
             + text(&self.explanation.rule)
             + text(&self.explanation.issuer)
             + self.explanation.steps.iter().map(weight_of).sum::<usize>()
@@ -248,6 +255,7 @@ mod tests {
             time: "T".to_owned(),
             door: "ext_authz".into(),
             request_id: Some(id.to_owned()),
+            trace_id: None,
             request: None,
             subject: Some("5ub".to_owned()),
             took_us: 7,

@@ -17,6 +17,7 @@ use super::latency::Latencies;
 use super::reloads::Reloads;
 use super::shadow::ShadowSeries;
 use super::tls::TlsSeries;
+use super::traces::SpanSeries;
 use super::{Load, Telemetry, introspection, process, revocations};
 use crate::verify::revocations::RevocationStatus;
 use crate::verify::{IssuerStatus, KeyState};
@@ -30,6 +31,7 @@ pub(super) struct Scrape {
     registry: Registry,
     pub(super) reloads: Reloads,
     pub(super) tls: TlsSeries,
+    pub(super) spans: SpanSeries,
     open: Family<ListenerLabel, Gauge>,
     accepted: Family<ListenerLabel, Counter>,
     errors: Family<ListenerLabel, Counter>,
@@ -99,11 +101,13 @@ impl Scrape {
         );
         let reloads = Reloads::new(&mut registry);
         let tls = TlsSeries::new(&mut registry);
+        let spans = SpanSeries::new(&mut registry);
         shadow.register(&mut registry);
         Self {
             registry,
             reloads,
             tls,
+            spans,
             open,
             accepted,
             errors,

@@ -11,15 +11,15 @@ use aws_lc_rs::digest;
 use reqwest::redirect;
 use url::Url;
 
-use super::settings::HttpSettings;
+use super::settings::{HttpSettings, HttpVersion};
 
 /// The clients made so far.
 #[derive(Debug, Default)]
-pub(super) struct Clients(Vec<(ClientIdentity, reqwest::Client)>);
+pub(crate) struct Clients(Vec<(ClientIdentity, reqwest::Client)>);
 
 /// What makes two clients interchangeable: the settings, and what the files they name held.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ClientIdentity {
+pub(crate) struct ClientIdentity {
     settings: HttpSettings,
     files: Vec<u8>,
 }
@@ -57,7 +57,7 @@ impl Clients {
     ///
     /// # Errors
     /// A file that cannot be read or used, or a system without trust anchors.
-    pub(super) fn client(
+    pub(crate) fn client(
         &mut self,
         settings: &HttpSettings,
         url: &Url,
@@ -108,6 +108,9 @@ fn build(
         .pool_max_idle_per_host(settings.idle_connections);
     if anchors == Anchors::None {
         builder = builder.tls_certs_only([]);
+    }
+    if settings.http_version == HttpVersion::Two {
+        builder = builder.http2_prior_knowledge();
     }
     if !settings.proxy_from_env {
         builder = builder.no_proxy();

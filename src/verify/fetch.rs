@@ -163,7 +163,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Why an exchange failed.
-pub(super) fn classify(error: &reqwest::Error) -> FetchError {
+pub(crate) fn classify(error: &reqwest::Error) -> FetchError {
     if error.is_timeout() {
         return FetchError::Timeout;
     }

@@ -19,13 +19,13 @@
 //! `fetch` how, `snapshot` what outlives a restart; `revocations` what is refused although it verifies.
 
 mod cache;
-mod client;
+pub(crate) mod client;
 pub mod clock;
 mod digest;
 mod discovery;
 pub mod explain;
 mod failure;
-mod fetch;
+pub(crate) mod fetch;
 mod flood;
 mod held;
 pub mod introspection;
@@ -46,6 +46,7 @@ pub mod survey;
 #[cfg(test)]
 mod tests;
 mod verified;
+pub mod waits;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

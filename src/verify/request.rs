@@ -1,5 +1,6 @@
 //! The way of one token: remembered, or verified by its issuer's keys; not revoked; still active.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::digest::TokenDigest;
@@ -7,6 +8,7 @@ use super::introspection::settings::Mode;
 use super::introspection::{Introspector, Subject};
 use super::issuer::Issuer;
 use super::verified::Known;
+use super::waits::{Awaited, Waits};
 use super::{Verification, Verifier};
 use crate::domain::claims::{EventKind, EventRules, Principal, UnixTime};
 use crate::domain::credential::BearerToken;
@@ -21,14 +23,15 @@ impl Verifier {
     ///
     /// A JWT is verified first: what does not verify, or was revoked, never reaches an issuer.
     /// A good token is worth nothing where `liveness` demands every replica's revocations, and they
-    /// are not followed; a bad one is bad all the same.
+    /// are not followed; a bad one is bad all the same. What it waited for is added to `waits`.
     pub async fn authenticate(
         &self,
         token: BearerToken<'_>,
         liveness: Liveness,
         now: UnixTime,
+        waits: &mut Waits,
     ) -> Verification {
-        let mut verification = self.authenticate_live(token, liveness, now).await;
+        let mut verification = self.authenticate_live(token, liveness, now, waits).await;
         if liveness.revocations == Completeness::Required
             && verification.outcome.is_ok()
             && !self.revocations.is_complete()
@@ -43,19 +46,20 @@ impl Verifier {
         token: BearerToken<'_>,
         liveness: Liveness,
         now: UnixTime,
+        waits: &mut Waits,
     ) -> Verification {
         let digest = match self.digest(token) {
             Ok(digest) => digest,
             Err(reason) => return Verification::of_nobody(reason),
         };
         if let Some(name) = self.opaque.issuer_of(token) {
-            let opaque = self.authenticate_opaque(token, digest, name, liveness, now);
+            let opaque = self.authenticate_opaque(token, digest, name, liveness, now, waits);
             return Verification {
                 outcome: opaque.await,
                 issuer: Some(Arc::clone(name)),
             };
         }
-        let verification = self.verify_digested(token, digest, now).await;
+        let verification = self.verify_digested(token, digest, now, waits).await;
         let Ok(principal) = &verification.outcome else {
             return verification;
         };
@@ -69,9 +73,9 @@ impl Verifier {
             }
             (Demand::ByIssuer | Demand::Introspection, Some(introspector)) => {
                 let subject = Subject::Verified(Arc::clone(principal));
-                introspector
-                    .introspect(token, digest, subject, liveness.on_outage, now)
-                    .await
+                let asked =
+                    introspector.introspect(token, digest, subject, liveness.on_outage, now);
+                waits.during(Awaited::Introspection, pin!(asked)).await
             }
         };
         Verification {
@@ -88,15 +92,15 @@ impl Verifier {
         issuer: &str,
         liveness: Liveness,
         now: UnixTime,
+        waits: &mut Waits,
     ) -> Result<Arc<Principal>, Refusal> {
         let issuer = self.issuers.get(issuer);
         let asked = issuer.and_then(|issuer| Some((issuer, issuer.introspector()?)));
         let (issuer, introspector): (&Arc<Issuer>, &Introspector) =
             asked.ok_or(DenyReason::IntrospectionMissing)?;
         let subject = Subject::Opaque(Arc::clone(issuer.rules()));
-        let principal = introspector
-            .introspect(token, digest, subject, liveness.on_outage, now)
-            .await?;
+        let asked = introspector.introspect(token, digest, subject, liveness.on_outage, now);
+        let principal = waits.during(Awaited::Introspection, pin!(asked)).await?;
         self.revocations.check(token, &principal, now)?;
         Ok(principal)
     }
@@ -104,7 +108,10 @@ impl Verifier {
     /// Verifies a JWT by its issuer's keys, and against the revocations in force.
     pub async fn verify(&self, token: BearerToken<'_>, now: UnixTime) -> Verification {
         match self.digest(token) {
-            Ok(digest) => self.verify_digested(token, digest, now).await,
+            Ok(digest) => {
+                let mut untold = Waits::default();
+                self.verify_digested(token, digest, now, &mut untold).await
+            }
             Err(reason) => Verification::of_nobody(reason),
         }
     }
@@ -122,8 +129,9 @@ impl Verifier {
         token: BearerToken<'_>,
         digest: TokenDigest,
         now: UnixTime,
+        waits: &mut Waits,
     ) -> Verification {
-        let verification = self.verify_by_keys(token, digest, now).await;
+        let verification = self.verify_by_keys(token, digest, now, waits).await;
         // After whatever else may vouch for the token, and for each decision anew.
         let outcome = verification.outcome.and_then(|principal| {
             self.revocations.check(token, &principal, now)?;
@@ -143,6 +151,7 @@ impl Verifier {
         token: BearerToken<'_>,
         digest: TokenDigest,
         now: UnixTime,
+        waits: &mut Waits,
     ) -> Verification {
         if let Some(known) = self.verified.get(digest) {
             let verification = known.verify(now);
@@ -162,7 +171,10 @@ impl Verifier {
             Err(reason) => return Verification::of_nobody(reason),
         };
         let outcome = match token.check(issuer.rules(), now) {
-            Ok(token) => issuer.keys().verify(token).await.map(Arc::new),
+            Ok(token) => {
+                let verified = pin!(issuer.keys().verify(token));
+                waits.during(Awaited::Keys, verified).await.map(Arc::new)
+            }
             Err(reason) => Err(reason.into()),
         };
         if let Ok(principal) = &outcome {

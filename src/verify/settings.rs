@@ -95,6 +95,17 @@ pub struct HttpSettings {
     pub plain_http: PlainHttp,
     /// How many unused connections are kept.
     pub idle_connections: usize,
+    /// Which HTTP is spoken.
+    pub http_version: HttpVersion,
+}
+
+/// Which HTTP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// What both sides can.
+    Any,
+    /// HTTP/2 alone, without TLS too: gRPC has no other.
+    Two,
 }
 
 /// Where keys may come over `http://`: whoever can change them on their way can sign for the issuer.
@@ -175,6 +186,7 @@ impl Default for HttpSettings {
             plain_http: PlainHttp::LoopbackOnly,
             // Keys are fetched one at a time.
             idle_connections: 1,
+            http_version: HttpVersion::Any,
         }
     }
 }

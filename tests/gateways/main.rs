@@ -54,6 +54,9 @@ mod soak;
 mod table;
 
 #[cfg(test)]
+mod traces;
+
+#[cfg(test)]
 #[path = "../support"]
 #[expect(
     dead_code,
@@ -65,6 +68,7 @@ mod support {
     pub(crate) mod cases;
     pub(crate) mod certificates;
     pub(crate) mod client;
+    pub(crate) mod collector;
     pub(crate) mod echo;
     pub(crate) mod gateway;
     pub(crate) mod issuer;

@@ -71,3 +71,5 @@ mod telemetry;
 mod tidy;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod traces;

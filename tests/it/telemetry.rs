@@ -59,6 +59,7 @@ revocation:
   secret: 0123456789abcdef0123456789abcdef
   file: {folder}/revocations
   fan_out: {{redis: {{url: '{stream}', password: '{PASSWORD}'}}}}
+tracing: {{endpoint: 'http://127.0.0.1:9', ratio: 0}}
 issuers:
   - issuer: '{url}'
     audiences: any

@@ -4,6 +4,7 @@ pub(crate) mod authfort;
 pub(crate) mod cases;
 pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod doors;
 pub(crate) mod echo;
 pub(crate) mod gateway;

@@ -23,7 +23,7 @@ use super::read;
 use crate::authorizer::Verdict;
 use crate::domain::reason::{DenyReason, OutageReason};
 use crate::domain::request::RequestContext;
-use crate::telemetry::Door;
+use crate::telemetry::{Decided, Door};
 use crate::verify::panics::catch_panic;
 use crate::verify::patience::within;
 
@@ -48,46 +48,50 @@ where
 /// Answers `Check` for a peer that may not ask; the message goes unread.
 pub(in crate::gateway) fn forbid(doors: &Doors) -> Response<Body> {
     let verdict = Verdict::unreadable(DenyReason::PeerForbidden);
-    respond(conclude(doors, None, &verdict, Instant::now()))
+    respond(conclude(
+        doors,
+        &HeaderMap::new(),
+        None,
+        &verdict,
+        Instant::now(),
+    ))
 }
 
 async fn decide<B>(doors: &Doors, request: Request<B>, started: Instant) -> Bytes
 where
     B: HttpBody<Data = Bytes>,
 {
-    let Some(_place) = doors.places.take() else {
-        return conclude(doors, None, &outage(OutageReason::Overloaded), started);
-    };
     let (head, body) = request.into_parts();
+    let Some(_place) = doors.places.take() else {
+        let overloaded = outage(OutageReason::Overloaded);
+        return conclude(doors, &head.headers, None, &overloaded, started);
+    };
     let budget = budget(&head.headers, doors.state.authorizer.deadline);
     let message = match within(budget, pin!(receive(body))).await {
         Some(received) => received.and_then(decode),
         None => {
-            return conclude(
-                doors,
-                None,
-                &outage(OutageReason::DeadlineExceeded),
-                started,
-            );
+            let late = outage(OutageReason::DeadlineExceeded);
+            return conclude(doors, &head.headers, None, &late, started);
         }
     };
     let request = message.as_ref().map_err(|reason| *reason).and_then(read);
     match &request {
-        Err(reason) => conclude(doors, None, &Verdict::unreadable(*reason), started),
+        Err(reason) => {
+            let verdict = Verdict::unreadable(*reason);
+            conclude(doors, &head.headers, None, &verdict, started)
+        }
         Ok(request) => {
             let left = budget.saturating_sub(started.elapsed());
-            let decision = pin!(doors.state.authorizer.decide(request));
-            let verdict = within(left, decision)
-                .await
-                .unwrap_or_else(|| outage(OutageReason::DeadlineExceeded));
-            conclude(doors, Some(request), &verdict, started)
+            let verdict = doors.state.authorizer.decide_within(left, request).await;
+            conclude(doors, &head.headers, Some(request), &verdict, started)
         }
     }
 }
 
-/// Records and writes a verdict.
+/// Records and writes a verdict; `call` is the head of the gateway's own call.
 fn conclude(
     doors: &Doors,
+    call: &HeaderMap,
     request: Option<&RequestContext<'_>>,
     verdict: &Verdict,
     started: Instant,
@@ -97,13 +101,16 @@ fn conclude(
         .flat_map(|request| request.headers.all("x-request-id"));
     let id = doors.ids.of(sent);
     let telemetry = &doors.state.telemetry;
-    telemetry.record(
-        Door::EnvoyGrpc,
+    telemetry.record(&Decided {
+        door: Door::EnvoyGrpc,
         request,
-        Some(&id),
+        request_id: Some(&id),
+        trace: telemetry
+            .place(call, request.map(|request| &request.headers))
+            .as_ref(),
         verdict,
-        started.elapsed(),
-    );
+        took: started.elapsed(),
+    });
     frame(&kept::write(verdict, request, &id, &doors.answers))
 }
 

@@ -47,6 +47,8 @@ findings! {
         RevocationUnreachable => "revocation_unreachable", "nothing can be revoked: the admin listener, which takes revocations, is off";
         /// Revocations travel without TLS.
         RedisInsecure => "redis_insecure", "revocations and the password travel to Redis without TLS, where whoever sits between can hold them back: use rediss://, unless that network is yours alone";
+        /// Spans' headers travel without TLS.
+        TracingInsecure => "tracing_insecure", "`headers` travel over http://, where whoever sits between can read them: use https://, unless that network is yours alone";
         /// A setting for events that are not taken.
         KeepUnused => "keep_unused", "`keep` is about logout tokens and security event tokens, which are not taken without `audiences`";
         /// A header that some gateway writes or reads itself.

@@ -338,6 +338,7 @@ fn http(raw: &RawIssuer, files: &Files, notes: &mut Notes<'_>) -> HttpSettings {
         connect_timeout: EXCHANGE.check(&raw.connect_timeout, base.connect_timeout, notes),
         timeout: EXCHANGE.check(&raw.timeout, base.timeout, notes),
         idle_connections: base.idle_connections,
+        http_version: base.http_version,
     };
     if settings.connect_timeout > settings.timeout
         && let Some(at) = raw.timeout.given().or(raw.connect_timeout.given())

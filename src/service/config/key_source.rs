@@ -178,6 +178,19 @@ pub(super) fn asked(
     without_tls: (Fault, Caution),
     notes: &mut Notes<'_>,
 ) -> Option<Url> {
+    let url = http_url(at, notes)?;
+    if url.scheme() == "http" && !is_loopback(&url) {
+        if is_on(&raw.insecure_http) {
+            notes.warn(without_tls.1, &at.spot);
+        } else {
+            notes.error(without_tls.0, &at.spot);
+        }
+    }
+    Some(url)
+}
+
+/// A URL that can be asked over HTTP.
+pub(super) fn http_url(at: &At<String>, notes: &mut Notes<'_>) -> Option<Url> {
     let url = Url::parse(&at.value)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
@@ -191,18 +204,11 @@ pub(super) fn asked(
     if url.fragment().is_some() {
         notes.error(Fault::UrlFragment, &at.spot);
     }
-    if url.scheme() == "http" && !is_loopback(&url) {
-        if is_on(&raw.insecure_http) {
-            notes.warn(without_tls.1, &at.spot);
-        } else {
-            notes.error(without_tls.0, &at.spot);
-        }
-    }
     Some(url)
 }
 
 /// Whether the host is this machine (RFC 6761 §6.3 for the name).
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -33,6 +33,7 @@ mod shapes;
 mod source;
 mod suggest;
 mod tls;
+mod tracing;
 mod tree;
 mod values;
 mod yaml;
@@ -46,6 +47,7 @@ use crate::domain::policy::{RuleMode, RuleSet};
 use crate::gateway::{AnswerSettings, OnUnavailable};
 use crate::telemetry::DEFAULT_KEEP;
 use crate::telemetry::settings::LogSettings;
+use crate::telemetry::traces::settings::TraceSettings;
 use crate::verify::DEFAULT_CACHE_BYTES;
 use crate::verify::settings::IssuerSettings;
 
@@ -107,6 +109,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is logged.
     pub log: LogSettings,
+    /// Where spans of the decisions go, if anywhere.
+    pub tracing: Option<TraceSettings>,
     /// What is legal, and dangerous.
     pub warnings: Vec<Warning>,
 }
@@ -177,7 +181,8 @@ impl Config {
         }
         written.problems.retain(|problem| {
             let unset = matches!(problem.fault, Fault::VariableUnset { .. });
-            !(unset && problem.place.path.ends_with(".secret"))
+            let path = &problem.place.path;
+            !(unset && (path.ends_with(".secret") || path.starts_with("tracing.headers.")))
         });
         written.try_into()
     }
@@ -347,6 +352,7 @@ impl Config {
             ),
             limits,
             log: log(&raw.log),
+            tracing: tracing::from_raw(raw.tracing, files, notes),
             warnings: Vec::new(),
         })
     }
@@ -377,6 +383,7 @@ impl std::fmt::Debug for Config {
             .field("shutdown_delay", &self.shutdown_delay)
             .field("limits", &self.limits)
             .field("log", &self.log)
+            .field("tracing", &self.tracing)
             .field("warnings", &self.warnings)
             .finish()
     }

@@ -20,6 +20,7 @@ impl RawConfig {
     pub(super) fn take_offline(&mut self) {
         self.listen = Setting::Absent;
         self.revocation = Setting::Absent;
+        self.tracing = Setting::Absent;
         if let Setting::Given(keys) = &mut self.keys {
             keys.snapshot_dir = Setting::Absent;
         }

@@ -20,6 +20,7 @@ use super::listen::{RawListener, read_listener};
 use super::read::{At, mapping};
 use super::shadow::RawShadow;
 use super::shapes::{Named, Switch, choice, count, duration, list, names, size, switch, text};
+use super::tracing::RawTracing;
 use super::values::{
     RawAudiences, RawSource, algorithm, audiences, claims, file, jwks, on_outage, secret, source,
 };
@@ -70,6 +71,8 @@ mapping! {
         shadow: RawShadow = RawShadow::read,
         /// What is logged.
         log: RawLog = RawLog::read,
+        /// Where spans of the decisions go; default nowhere.
+        tracing: RawTracing = RawTracing::read,
     }
 }
 

@@ -104,7 +104,7 @@ function entry(one) {
   details.dataset.number = one.number;
   details.addEventListener("toggle", () => {
     if (!details.open || details.childElementCount > 1) return;
-    const facts = [one.time, one.door, one.rule && `rule ${one.rule}`, one.issuer && `issuer ${one.issuer}`, one.subject && `subject ${one.subject}`, request && request.client && `client ${request.client}`, one.request_id && `request id ${one.request_id}`, `${one.took_us} µs`];
+    const facts = [one.time, one.door, one.rule && `rule ${one.rule}`, one.issuer && `issuer ${one.issuer}`, one.subject && `subject ${one.subject}`, request && request.client && `client ${request.client}`, one.request_id && `request id ${one.request_id}`, one.trace_id && `trace ${one.trace_id}`, `${one.took_us} µs`];
     details.append(make("div", "body", make("p", "facts-line", ...plain(facts.filter(Boolean).join(" · "))), culprit(one.steps), advice(one.reason), tree(one.steps)));
   });
   return details;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::Door;
+use super::super::{Decided, Door};
 use super::*;
 use crate::authorizer::Verdict;
 use crate::domain::reason::DenyReason;
@@ -59,13 +59,11 @@ fn revocations() -> RevocationStatus {
 #[test]
 fn the_text_has_every_metric_and_ends() {
     let telemetry = Telemetry::silent();
-    telemetry.record(
+    telemetry.record(&Decided::bare(
         Door::AuthRequest,
-        None,
-        None,
         &Verdict::unreadable(DenyReason::OriginalMissing),
         Duration::from_micros(10),
-    );
+    ));
     telemetry.listener("http").accepted.inc();
     let load = Load {
         in_flight: 12,
@@ -146,7 +144,10 @@ fn what_callers_send_makes_no_series() {
         let mut verdict = Verdict::unreadable(DenyReason::OriginalMissing);
         verdict.issuer = Some(format!("https://issuer-{caller}.example").into());
         let id = format!("request-{caller}");
-        telemetry.record(Door::ExtAuthz, None, Some(&id), &verdict, Duration::ZERO);
+        telemetry.record(&Decided {
+            request_id: Some(&id),
+            ..Decided::bare(Door::ExtAuthz, &verdict, Duration::ZERO)
+        });
         if caller == 0 {
             lines = series(&telemetry);
         }

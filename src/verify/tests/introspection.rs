@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::policy::{Demand, Liveness, OnOutage};
 use crate::verify::Circuit;
 use crate::verify::settings::{ClientAuth, IntrospectionSettings, Mode, Protocol};
+use crate::verify::waits::Waits;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -95,7 +96,10 @@ impl Subject {
         liveness: Liveness,
     ) -> Result<Arc<Principal>, Refusal> {
         let token = BearerToken::new(token);
-        let verification = self.verifier.authenticate(token, liveness, NOW).await;
+        let verification = self
+            .verifier
+            .authenticate(token, liveness, NOW, &mut Waits::default())
+            .await;
         verification.outcome
     }
 
@@ -436,7 +440,12 @@ async fn in_an_outage_a_rule_may_fall_back_for_a_stated_time() {
     let late = UnixTime(NOW.0 + 600);
     let outcome = subject
         .verifier
-        .authenticate(BearerToken::new(&token), falling_back(HOUR), late)
+        .authenticate(
+            BearerToken::new(&token),
+            falling_back(HOUR),
+            late,
+            &mut Waits::default(),
+        )
         .await
         .outcome;
     assert_eq!(outage(&outcome), Some(OutageReason::IntrospectionFailed));
@@ -458,7 +467,10 @@ async fn a_cached_answer_does_not_outlive_its_token() {
     endpoint.answer(inactive());
     let late = UnixTime(NOW.0 + 600);
     let token = BearerToken::new("opaque");
-    let outcome = subject.verifier.authenticate(token, asked(), late).await;
+    let outcome = subject
+        .verifier
+        .authenticate(token, asked(), late, &mut Waits::default())
+        .await;
     assert_eq!(
         outcome.outcome.unwrap_err(),
         denied(DenyReason::TokenInactive)
@@ -516,7 +528,10 @@ async fn an_opaque_token_is_its_issuers_alone() {
     let verify = async |token: &str| {
         let token = BearerToken::new(token);
         let by_issuer = Liveness::default();
-        subject.verifier.authenticate(token, by_issuer, NOW).await
+        subject
+            .verifier
+            .authenticate(token, by_issuer, NOW, &mut Waits::default())
+            .await
     };
     let verification = verify("o_1").await;
     assert_eq!(verification.issuer.as_deref(), Some("other"));
@@ -557,7 +572,9 @@ async fn a_reload_keeps_what_the_same_settings_remember() {
     ] {
         let verifier = reloaded(issuer);
         let token = BearerToken::new(&token);
-        let _ = verifier.authenticate(token, asked(), NOW).await;
+        let _ = verifier
+            .authenticate(token, asked(), NOW, &mut Waits::default())
+            .await;
         assert_eq!(endpoint.hits(), hits);
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use secrecy::SecretBox;
 
+use super::super::waits::Waits;
 use super::super::{FixedKeysError, KeyState, StartError};
 use super::*;
 use crate::domain::policy::{Completeness, Liveness};
@@ -207,7 +208,9 @@ async fn who_demands_other_replicas_revocations_gets_no_verdict_without_them() {
         (&bad, required, Err(denied(DenyReason::KidUnknown))),
     ] {
         let token = BearerToken::new(token);
-        let verification = verifier.authenticate(token, liveness, NOW).await;
+        let verification = verifier
+            .authenticate(token, liveness, NOW, &mut Waits::default())
+            .await;
         assert_eq!(verification.outcome.map(drop), expected);
     }
     let shutdown = CancellationToken::new();
@@ -215,7 +218,12 @@ async fn who_demands_other_replicas_revocations_gets_no_verdict_without_them() {
     let tried = Verifier::start(tried, MAX_TOKEN_SIZE, Arc::new(FixedClock), &shutdown).unwrap();
     let tried = tried.with_revocations(Arc::new(Revocations::of_rehearsal()));
     let verification = tried
-        .authenticate(BearerToken::new(&good), required, NOW)
+        .authenticate(
+            BearerToken::new(&good),
+            required,
+            NOW,
+            &mut Waits::default(),
+        )
         .await;
     assert!(
         verification.outcome.is_ok(),

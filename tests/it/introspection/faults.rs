@@ -17,6 +17,7 @@ use gatefort::verify::settings::{
     ClientAuth, HttpSettings, IntrospectionSettings, IssuerSettings, KeySource, Mode, Opaque,
     Protocol, RefreshSettings,
 };
+use gatefort::verify::waits::Waits;
 use gatefort::verify::{Circuit, IntrospectionStatus, Verifier};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -81,7 +82,7 @@ impl Rig {
         let token = BearerToken::new(token);
         match self
             .verifier
-            .authenticate(token, liveness, now)
+            .authenticate(token, liveness, now, &mut Waits::default())
             .await
             .outcome
         {

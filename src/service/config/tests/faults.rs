@@ -53,6 +53,17 @@ const ROWS: &[Row] = &[
     (File, "a: [", "syntax", "1:4", "", ""),
     (Top, "realm: 'a", "syntax", "7:8", "", ""),
     (Top, "{", "syntax", "7:1", "", ""),
+    // Traces.
+    (Top, "tracing: {}", "missing", "7:10", "tracing", "http://127.0.0.1:4318"),
+    (Top, "tracing: {endpoint: collector}", "url", "7:21", "tracing.endpoint", "collector"),
+    (Top, "tracing: {endpoint: 'http://[::1]', protocol: json}", "choice", "7:47", "tracing.protocol", "grpc"),
+    (Top, "tracing: {endpoint: 'http://[::1]', ratio: 2}", "out_of_range", "7:44", "tracing.ratio", "between 0 and 1"),
+    (Top, "tracing: {endpoint: 'http://[::1]', ration: 1}", "unknown_key", "7:37", "tracing.ration", "`ratio`"),
+    (Top, "tracing: {endpoint: 'http://[::1]', headers: {'a b': c}}", "header_name", "7:47", "tracing.headers.a b", "a b"),
+    (Top, "tracing: {endpoint: 'http://[::1]', headers: {a: 'b', A: 'c'}}", "header_twice", "7:55", "tracing.headers.A", "line 7"),
+    (Top, "tracing: {endpoint: 'http://[::1]', headers: {a: \"b\\n\"}}", "introspection_secret", "7:50", "tracing.headers.a", "visible ASCII"),
+    (Top, "tracing: {endpoint: 'http://[::1]', headers_file: {a: /no/such}}", "named_file_unreadable", "7:55", "tracing.headers_file.a", "cannot be read"),
+    (Top, "tracing: {endpoint: 'http://[::1]', ca_file: /no/such}", "named_file_unreadable", "7:46", "tracing.ca_file", "cannot be read"),
     // Revocation.
     (Top, "revocation: {}", "missing", "7:13", "revocation", "secret_file: /run/secrets/revocation"),
     (Top, "revocation: {client_identities: [a.example]}", "revocation_identities", "7:33", "revocation.client_identities", "`listen.admin`"),

@@ -10,8 +10,10 @@ use crate::domain::algorithm::{Algorithm, AlgorithmSet};
 use crate::domain::claims::{Audiences, ClaimPath, Profile, TokenType};
 use crate::domain::policy::{Access, Demand, OnOutage};
 use crate::telemetry::settings::{DecisionLog, LogFormat, LogLevel};
+use crate::telemetry::traces::settings::OtlpProtocol;
 use crate::verify::settings::{
-    ClientAuth, HttpSettings, KeySource, Mode, Opaque, PlainHttp, Protocol, RefreshSettings,
+    ClientAuth, HttpSettings, HttpVersion, KeySource, Mode, Opaque, PlainHttp, Protocol,
+    RefreshSettings,
 };
 
 fn tcp(address: &str) -> Option<Endpoint> {
@@ -37,6 +39,7 @@ fn a_file_that_says_the_least_has_every_default() {
     assert_eq!(config.cache_bytes, 64 << 20);
     assert_eq!(config.decisions_kept, 1000);
     assert_eq!(config.log, LogSettings::default());
+    assert_eq!(config.tracing, None);
     assert_eq!(config.answers.realm, "gatefort");
     assert_eq!(config.answers.on_unavailable, OnUnavailable::Deny);
     assert!(config.answers.forward_token);
@@ -406,4 +409,51 @@ fn ten_thousand_rules_are_read() {
         ));
     }
     assert_eq!(good(&text).rules.iter().count(), 10_000);
+}
+
+#[test]
+fn where_spans_go() {
+    let config = good(include_str!("../testdata/full.yaml"));
+    let tracing = config.tracing.unwrap();
+    let endpoint = tracing.endpoint.as_str();
+    assert_eq!(endpoint, "https://collector.example/otlp/v1/traces");
+    assert_eq!(tracing.protocol, OtlpProtocol::Http);
+    let [(name, value)] = tracing.headers.as_slice() else {
+        panic!("one header")
+    };
+    assert_eq!(
+        (name.as_str(), value.expose_secret()),
+        ("x-scope-orgid", "edge")
+    );
+    assert!((tracing.ratio - 0.25).abs() < f64::EPSILON);
+    assert_eq!(
+        tracing.resource,
+        [("service.name".to_owned(), "edge".to_owned())]
+    );
+    assert_eq!(tracing.http.timeout, Duration::from_secs(5));
+    for (said, endpoint, version) in [
+        (
+            "endpoint: 'http://a:4318'",
+            "http://a:4318/v1/traces",
+            HttpVersion::Any,
+        ),
+        (
+            "endpoint: 'http://a:4318/v1/traces'",
+            "http://a:4318/v1/traces",
+            HttpVersion::Any,
+        ),
+        (
+            "endpoint: 'http://a:4317', protocol: grpc",
+            "http://a:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            HttpVersion::Two,
+        ),
+    ] {
+        let tracing = good(&format!("{GOOD}tracing: {{{said}}}\n"))
+            .tracing
+            .unwrap();
+        assert_eq!(tracing.endpoint.as_str(), endpoint);
+        assert_eq!(tracing.http.http_version, version, "{said}");
+        assert_eq!(tracing.ratio.to_bits(), 1.0_f64.to_bits());
+        assert_eq!(tracing.http.timeout, Duration::from_secs(10));
+    }
 }

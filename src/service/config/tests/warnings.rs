@@ -65,6 +65,14 @@ fn each_danger_is_said_where_it_stands() {
             ("secret_inline", 7, 58),
         ),
         (
+            top("tracing: {endpoint: 'http://a.example', headers: {x-scope-orgid: edge}}"),
+            ("tracing_insecure", 7, 21),
+        ),
+        (
+            top("tracing: {endpoint: 'https://a.example', headers: {authorization: b}}"),
+            ("secret_inline", 7, 67),
+        ),
+        (
             GOOD.replace("allow: authenticated", "allow: anyone"),
             ("anyone_everywhere", 5, 5),
         ),
@@ -96,6 +104,8 @@ fn what_is_safe_is_not_warned_of() {
         "listen: {admin: off}",
         "on_unavailable: deny",
         "identity: {X-Auth-User: sub, Remote-User: sub}",
+        "tracing: {endpoint: 'http://a.example:4318'}",
+        "tracing: {endpoint: 'http://127.0.0.1:4318', headers: {authorization: '${SECRET}'}}",
     ] {
         assert_eq!(warnings(&format!("{GOOD}{extra}\n")), [], "{extra}");
     }
