@@ -73,3 +73,4 @@ mod tidy;
 mod tls;
 #[cfg(test)]
 mod traces;
+mod typestate;
