@@ -29,6 +29,8 @@ mod keys;
 #[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod oidc_liveness;

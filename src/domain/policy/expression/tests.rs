@@ -1,6 +1,7 @@
 //! What expressions can ask, and what is found out about them at load.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -385,6 +386,19 @@ fn length_depth_and_loops_are_bounded() {
         compile("claims.a.exists(x, claims.b.exists(y, claims.c.exists(z, true)))"),
         Err(ExpressionError::TooManyLoops { .. })
     ));
+}
+
+#[test]
+fn a_pattern_takes_time_in_proportion_to_the_text() {
+    let caller = fixture::principal_with(json!({"sub": "a".repeat(100_000) + "!"}));
+    // A backtracking engine would not come to an end before the sun does.
+    for pattern in ["^(a+)+$", "^(a|aa)+$", "^(.*)*,(.*)*$"] {
+        let expression = Expression::compile(&format!("claims.sub.matches('{pattern}')")).unwrap();
+        let start = Instant::now();
+        let verdict = expression.check(&caller, &request("GET", "h", "/"));
+        assert_eq!(verdict, Err(DenyReason::ConditionFalse), "{pattern}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{pattern}");
+    }
 }
 
 #[test]
