@@ -426,3 +426,45 @@ fn a_gatefort_that_hangs_is_not_waited_for() {
     });
     report(&failures);
 }
+
+/// The gateways that ask by a script of ours have a lock beside it.
+#[test]
+fn a_script_that_is_broken_or_gone_opens_nothing() {
+    let mut failures = Vec::new();
+    let server = gatefort(CONFIGURATION);
+    let breaks: [(Gateway, Edit<'_>); 7] = [
+        (
+            Gateway::Apache,
+            ("    LuaHookAccessChecker gatefort.lua ask early\n", ""),
+        ),
+        (
+            Gateway::Apache,
+            ("require(\"socket\")", "require(\"gone\")"),
+        ),
+        (Gateway::Apache, ("function ask(r)", "function ask(r) (")),
+        (
+            Gateway::Apache,
+            ("exchange(text)\n    if", "nil + 1\n    if"),
+        ),
+        (
+            Gateway::Apache,
+            (
+                "r.subprocess_env[\"gatefort_allow\"] = \"1\"\n        return apache2.OK",
+                "return apache2.OK",
+            ),
+        ),
+        (Gateway::Haproxy, ("core.httpclient()", "core.gone()")),
+        (
+            Gateway::Haproxy,
+            ("txn:set_var(\"txn.gatefort_allow\", true)", ""),
+        ),
+    ];
+    for (kind, edit) in breaks {
+        let stage = Stage::set(kind, |application| server.behind(application), &[edit]);
+        let (status, reached) = stage.get("/open", &SPOOFED);
+        if !closed(status) || !reached.is_empty() {
+            failures.push(format!("{kind:?} {edit:?}: {status}, {reached:?}"));
+        }
+    }
+    report(&failures);
+}

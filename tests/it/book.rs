@@ -2,8 +2,8 @@
 //!
 //! A block of code says what it is by its language, so that none escapes:
 //! `yaml` is a configuration of ours (what it leaves out is completed), `yaml,cases` the policy tests of the one before
-//! it, `yaml,include` and its like show a file of the repository, `sh` holds commands, `console` a session with its
-//! answers. `shown.rs` runs them.
+//! it, `yaml,include` and its like show a file of the repository, `sh` and `yaml,workflow` hold commands, `console` a
+//! session with its answers. `shown.rs` runs them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,7 +34,7 @@ pub(crate) fn pages() -> Vec<(PathBuf, String)> {
             }
         }
     }
-    let mut found = vec![root().join("README.md")];
+    let mut found = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
     walk(&root().join("docs"), &mut found);
     walk(&root().join("deploy"), &mut found);
     found.sort();
@@ -285,12 +285,17 @@ fn every_block_is_of_a_known_kind_and_every_file_that_is_shown_is_there() {
                         wrong.push(at);
                     }
                 }
-                Some(("yaml", "cases" | "session")) => {}
+                Some(("yaml", "cases" | "session" | "workflow" | "prometheus")) => {}
                 Some(_) => wrong.push(at),
+                None if block.language == "json" => {
+                    if serde_json::from_str::<serde_json::Value>(&block.text).is_err() {
+                        wrong.push(at);
+                    }
+                }
                 None => {
                     // READMEs and pages from before have gateway snippets with tests of their own.
                     let known = [
-                        "yaml", "sh", "console", "json", "text", "", "nginx", "python", "promql",
+                        "yaml", "sh", "console", "text", "", "nginx", "python", "promql",
                     ];
                     if !known.contains(&block.language.as_str()) {
                         wrong.push(at);

@@ -17,6 +17,7 @@ use crate::support::issuer::Issuer;
 use crate::support::raw;
 use crate::support::server::Gatefort;
 use crate::support::tokens::{self, TestKey};
+use crate::support::tools;
 
 /// Lines that another test runs: the page, how they begin, the test, and what it has of them.
 const ELSEWHERE: [(&str, &str, &str, &str); 5] = [
@@ -53,7 +54,7 @@ const ELSEWHERE: [(&str, &str, &str, &str); 5] = [
 ];
 
 /// Lines that cannot be run here: how they begin, and why.
-const NOT_HERE: [(&str, &str); 6] = [
+const NOT_HERE: [(&str, &str); 9] = [
     (
         "cargo run --release -- dev",
         "builds for minutes; tests/it/process.rs runs `gatefort dev`",
@@ -63,6 +64,9 @@ const NOT_HERE: [(&str, &str); 6] = [
         "builds for minutes; tests/run builds what is shipped",
     ),
     ("tests/run", "runs this test"),
+    (".ci/run", "runs this test"),
+    ("tests/fuzz", "needs another toolchain"),
+    ("cargo test --", "builds for minutes"),
     (
         "docker compose",
         "no Docker here; tests/gateways/compose.rs runs the services as processes",
@@ -101,6 +105,13 @@ const RULES: &str = "rules:
 identity: {X-Auth-User: sub}
 ";
 
+/// One for each of them.
+const CASES: &str = "cases:
+  - {name: open, request: {path: /health}, expect: {verdict: allow}}
+  - {name: guarded, request: {path: /admin/x}, expect: {verdict: deny}}
+  - {name: a user, request: {path: /x}, token: {claims: {sub: ann}}, expect: {verdict: allow}}
+";
+
 /// Runs a line as a shell does, with `gatefort` on its path and a token on its standard input.
 fn run(folder: &Path, line: &str) -> Output {
     let programs = Path::new(env!("CARGO_BIN_EXE_gatefort")).parent().unwrap();
@@ -118,12 +129,13 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The block's text without its comments and with its continued lines joined.
+/// The commands of a block: without comments, with continued lines joined.
 fn lines(block: &Block) -> Vec<String> {
     let joined = block.text.replace("\\\n", " ");
     joined
         .lines()
-        .map(|line| line.split(" #").next().unwrap().trim().to_owned())
+        .map(|line| line.split(" #").next().unwrap().trim())
+        .map(|line| line.trim_start_matches("- run: ").to_owned())
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .collect()
 }
@@ -167,6 +179,8 @@ impl Scene {
             "listen: {{grpc: '@GRPC@', http: '@HTTP@', admin: '@ADMIN@'}}\nshadow: {{file: '{}/candidate.yaml'}}\n{issuers}{RULES}",
             at.display()
         );
+        fs::create_dir(at.join("cases")).unwrap();
+        fs::write(at.join("cases/all.yaml"), CASES).unwrap();
         let server = Gatefort::start(&configuration, "/readyz");
         fs::write(at.join("gatefort.yaml"), server.placed(&configuration)).unwrap();
         let copied = run(at, &format!("cp -r '{}/deploy' .", book::root().display()));
@@ -225,7 +239,7 @@ async fn every_line_of_every_page_is_run_or_listed() {
         let blocks = book::blocks(&page);
         for line in blocks
             .iter()
-            .filter(|block| block.language == "sh")
+            .filter(|block| ["sh", "yaml,workflow"].contains(&block.language.as_str()))
             .flat_map(lines)
         {
             let elsewhere = ELSEWHERE
@@ -350,4 +364,33 @@ fn every_recipe_keeps_what_it_promises() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(count > 15, "{count}");
+}
+
+#[test]
+fn prometheus_takes_what_it_is_shown() {
+    let folder = TempDir::new().unwrap();
+    let rules = book::root().join("deploy/prometheus");
+    let copied = run(folder.path(), &format!("cp '{}'/*.yaml .", rules.display()));
+    assert!(copied.status.success(), "{}", said(&copied));
+    let mut count = 0;
+    for (path, page) in book::pages() {
+        for block in book::blocks(&page) {
+            if block.language == "yaml,prometheus" {
+                count += 1;
+                fs::write(folder.path().join("prometheus.yaml"), &block.text).unwrap();
+                let output = Command::new(tools::find("promtool"))
+                    .args(["check", "config", "prometheus.yaml"])
+                    .current_dir(folder.path())
+                    .output()
+                    .unwrap();
+                assert!(
+                    output.status.success(),
+                    "{}: {}",
+                    name(&path),
+                    said(&output)
+                );
+            }
+        }
+    }
+    assert!(count > 0);
 }
