@@ -3,6 +3,7 @@
 //! hyper's own header timer also runs while a kept connection rests, and covers neither a peer that
 //! says nothing at all nor HTTP/2; the watch here tells those apart. It knows no door.
 
+mod frames;
 mod inline;
 mod link;
 mod watch;
@@ -83,6 +84,8 @@ pub(super) enum Ended {
     Closed,
     /// The peer was too slow.
     TimedOut,
+    /// The peer sent frame after frame without asking anything.
+    Flooded,
 }
 
 /// Requests that one HTTP/2 connection may have under way: gateways use tens, and each costs memory.
@@ -160,6 +163,9 @@ impl Driver {
                 if let Poll::Ready(_result) = connection.as_mut().poll(cx) {
                     // How a peer ends its connection is no news.
                     return Poll::Ready(Ended::Closed);
+                }
+                if link.is_flooded(cx) {
+                    return Poll::Ready(Ended::Flooded);
                 }
                 // What was answered meanwhile goes out in one piece.
                 link.send(cx);

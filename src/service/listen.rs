@@ -336,10 +336,14 @@ async fn serve(
         let served = driver.serve(transport, since, peer, &lifetime.drain);
         Ok(served.await)
     };
-    if let Some(Ok(Ended::TimedOut) | Err(Ended::TimedOut)) =
-        lifetime.end.run_until_cancelled(connection).await
-    {
-        open.metrics.timed_out.inc();
+    match lifetime.end.run_until_cancelled(connection).await {
+        Some(Ok(Ended::TimedOut) | Err(Ended::TimedOut)) => {
+            open.metrics.timed_out.inc();
+        }
+        Some(Ok(Ended::Flooded) | Err(Ended::Flooded)) => {
+            open.metrics.flooded.inc();
+        }
+        Some(Ok(Ended::Closed) | Err(Ended::Closed)) | None => {}
     }
 }
 

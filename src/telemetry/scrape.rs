@@ -36,6 +36,7 @@ pub(super) struct Scrape {
     accepted: Family<ListenerLabel, Counter>,
     errors: Family<ListenerLabel, Counter>,
     timed_out: Family<ListenerLabel, Counter>,
+    flooded: Family<ListenerLabel, Counter>,
 }
 
 /// One listener's series.
@@ -49,6 +50,8 @@ pub struct ListenerMetrics {
     pub errors: Counter,
     /// Connections that were closed because their peer was too slow.
     pub timed_out: Counter,
+    /// Connections that were closed because their peer sent frames without asking anything.
+    pub flooded: Counter,
 }
 
 /// What is read at each scrape rather than counted.
@@ -68,6 +71,7 @@ impl Scrape {
         let accepted = Family::<ListenerLabel, Counter>::default();
         let errors = Family::<ListenerLabel, Counter>::default();
         let timed_out = Family::<ListenerLabel, Counter>::default();
+        let flooded = Family::<ListenerLabel, Counter>::default();
         registry.register(
             "gatefort_build",
             "The version that runs",
@@ -99,6 +103,11 @@ impl Scrape {
             "Connections that were closed because their peer was too slow",
             timed_out.clone(),
         );
+        registry.register(
+            "gatefort_connections_flooded",
+            "Connections that were closed because their peer sent frames without asking anything",
+            flooded.clone(),
+        );
         let reloads = Reloads::new(&mut registry);
         let tls = TlsSeries::new(&mut registry);
         let spans = SpanSeries::new(&mut registry);
@@ -112,6 +121,7 @@ impl Scrape {
             accepted,
             errors,
             timed_out,
+            flooded,
         }
     }
 }
@@ -126,6 +136,7 @@ impl Telemetry {
             accepted: self.scrape.accepted.get_or_create_owned(&label),
             errors: self.scrape.errors.get_or_create_owned(&label),
             timed_out: self.scrape.timed_out.get_or_create_owned(&label),
+            flooded: self.scrape.flooded.get_or_create_owned(&label),
         }
     }
 

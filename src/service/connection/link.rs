@@ -1,4 +1,5 @@
 //! A connection's bytes: tells when some arrive, and sends those of answers that are made together in one write.
+//! A peer that floods us is read no further.
 
 use std::io;
 use std::pin::Pin;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::{Flood, Frames};
 use super::watch::Activity;
 
 /// How much is held back at most: some dozens of answers. Beyond that whoever writes waits for the peer.
@@ -31,6 +33,11 @@ struct Ends<T> {
     held: BytesMut,
     /// Whether anything is held, or may still be held by `io`.
     unsent: bool,
+    /// Whether the last write was taken as a whole, so that what follows stands between frames.
+    whole: bool,
+    frames: Frames,
+    /// Whether the peer floods us.
+    flooded: bool,
 }
 
 impl<T> Link<T> {
@@ -39,6 +46,9 @@ impl<T> Link<T> {
             io,
             held: BytesMut::new(),
             unsent: false,
+            whole: true,
+            frames: Frames::new(activity.start()),
+            flooded: false,
         };
         Self {
             ends: Arc::new(Mutex::new(ends)),
@@ -58,6 +68,16 @@ impl<T: AsyncWrite + Unpin> Link<T> {
         // An error meets whoever reads or writes next.
         let _sent = self.ends().send(cx);
     }
+
+    /// Whether the peer floods us; then it is told so, if it listens, and nothing is left to do but to close.
+    pub(super) fn is_flooded(&self, cx: &mut Context<'_>) -> bool {
+        let mut ends = self.ends();
+        if ends.flooded {
+            // One attempt: whoever takes no answers cannot be told.
+            let _told = ends.calm(cx);
+        }
+        ends.flooded
+    }
 }
 
 impl<T: AsyncWrite + Unpin> Ends<T> {
@@ -69,6 +89,18 @@ impl<T: AsyncWrite + Unpin> Ends<T> {
         self.unsent = true;
         self.held.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
+    }
+
+    /// Says GOAWAY.
+    fn calm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.whole {
+            let [a, b, c, d] = self.frames.last_stream().to_be_bytes();
+            // RFC 9113 §6.8: eight octets of type 7, the last stream, and ENHANCE_YOUR_CALM (§7).
+            let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 11];
+            self.held.extend_from_slice(&goaway);
+            self.unsent = true;
+        }
+        self.send(cx)
     }
 
     fn send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -111,9 +143,21 @@ impl<T: AsyncRead + Unpin> AsyncRead for Link<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.ends().io).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.activity.bytes_read();
+        let mut ends = self.ends();
+        if ends.flooded {
+            // Whoever drives the connection ends it.
+            return Poll::Pending;
+        }
+        ready!(Pin::new(&mut ends.io).poll_read(cx, buffer))?;
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        if read.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.activity.bytes_read();
+        if ends.frames.read(read) == Err(Flood) {
+            ends.flooded = true;
+            buffer.set_filled(before);
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }
@@ -126,11 +170,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Link<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut ends = self.ends();
-        if self.activity.is_multiplexed() {
+        let written = if self.activity.is_multiplexed() {
             ends.hold(cx, bytes)
         } else {
             Pin::new(&mut ends.io).poll_write(cx, bytes)
-        }
+        };
+        ends.whole = matches!(written, Poll::Ready(Ok(length)) if length == bytes.len());
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

