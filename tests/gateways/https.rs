@@ -16,12 +16,13 @@ use crate::support::server::Gatefort;
 const GATEWAY: &str = "spiffe://example.com/gateway";
 
 /// Those that can show a certificate of their own.
-const SHOWING: [Gateway; 5] = [
+const SHOWING: [Gateway; 6] = [
     Gateway::EnvoyGrpc,
     Gateway::EnvoyHttp,
     Gateway::Nginx,
     Gateway::Traefik,
     Gateway::Caddy,
+    Gateway::Apache,
 ];
 
 /// What a gateway is told of TLS: whose certificates it trusts, for which name, and which it shows.

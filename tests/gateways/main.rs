@@ -54,6 +54,9 @@ mod soak;
 mod table;
 
 #[cfg(test)]
+mod websockets;
+
+#[cfg(test)]
 mod traces;
 
 #[cfg(test)]

@@ -287,6 +287,16 @@ fn tls_is_written_whole_or_refused_with_what_is_missing() {
             "local ADDRESS = \"ipv4@127.0.0.1:7002\"",
         ),
         (
+            format!("apache {named}"),
+            &plain,
+            "    cafile = \"/etc/ca.crt\",\n}\n",
+        ),
+        (
+            format!("apache {named} --tls-cert /c.crt --tls-key /c.key"),
+            &mutual,
+            "    certificate = \"/c.crt\",\n",
+        ),
+        (
             "traefik --tls-ca /etc/ca.crt --gatefort auth.internal".to_owned(),
             &plain,
             "address: https://auth.internal:7002/forward-auth",
@@ -332,7 +342,6 @@ fn tls_is_written_whole_or_refused_with_what_is_missing() {
             &mutual,
             "`haproxy` cannot show a certificate",
         ),
-        ("apache --tls-ca /etc/ca.crt", &plain, "is not written here"),
         ("istio --tls-ca /etc/ca.crt", &plain, "is not written here"),
         (
             "nginx --tls-ca /etc/ca.crt",

@@ -99,7 +99,7 @@ impl Trust {
         settings: &TlsSettings,
         files: &TlsFiles,
     ) -> Result<Self, TrustError> {
-        if gateway.in_kubernetes() || gateway == Product::Apache {
+        if gateway.in_kubernetes() {
             return Err(TrustError::NotWritten(gateway.word()));
         }
         let ca = files.tls_ca.clone().ok_or(TrustError::NoAuthority)?;

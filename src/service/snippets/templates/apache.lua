@@ -3,6 +3,9 @@
 -- Marks a request that may pass with `gatefort_allow` and gives it the headers of Gatefort's answer; answers the
 -- client itself otherwise. The body stays unread. Needs LuaSocket (Debian: lua-socket): Apache's Lua opens no
 -- connections of its own.
+{{#if tls_ca}}
+-- For TLS it needs LuaSec, too (Debian: lua-sec).
+{{#end}}
 --
 -- {{written}}
 
@@ -19,6 +22,26 @@ local socket = require("socket")
 local HOST, PORT = "{{gatefort_host}}", {{gatefort_port}}
 {{#end}}
 
+{{#if tls_ca}}
+local ssl = require("ssl")
+
+-- Whom it trusts to be Gatefort, and by which name.
+local NAME = "{{tls_name}}"
+local TLS = {
+    mode = "client",
+    protocol = "any",
+    options = { "all", "no_sslv2", "no_sslv3", "no_tlsv1", "no_tlsv1_1" },
+    verify = "peer",
+    cafile = "{{tls_ca}}",
+{{#end}}
+{{#if tls_cert}}
+    certificate = "{{tls_cert}}",
+    key = "{{tls_key}}",
+{{#end}}
+{{#if tls_ca}}
+}
+
+{{#end}}
 -- To connect, and to hand over the question, in seconds.
 local CONNECT_S = 1
 -- Gatefort answers within its own `deadline` ({{deadline}}), with a reason; only a dead one takes longer.
@@ -101,6 +124,31 @@ local function question(r)
     return sound and table.concat(lines, "\r\n") .. "\r\n\r\n" or nil
 end
 
+{{#if tls_ca}}
+-- Speaks TLS from here on: the connection to go on with, and whether it is Gatefort's.
+local function secured(connection)
+    local secure, why = ssl.wrap(connection, TLS)
+    if not secure then
+        return connection, false, why
+    end
+    secure:sni(NAME)
+    secure:settimeout(CONNECT_S, "t")
+    local done
+    done, why = secure:dohandshake()
+    if not done then
+        return secure, false, why
+    end
+    -- LuaSec has checked who signed the certificate, and not whom it names.
+    local names = secure:getpeercertificate():extensions()["2.5.29.17"]
+    for _, name in ipairs(names and names.dNSName or {}) do
+        if name:lower() == NAME then
+            return secure, true
+        end
+    end
+    return secure, false, "the certificate is for another name"
+end
+
+{{#end}}
 -- Sends the question on a connection of its own, so that no answer can be another request's. Each step is bounded
 -- in time and the answer in length. It ends with the connection.
 local function exchange(text)
@@ -115,6 +163,11 @@ local function exchange(text)
     local done, why = connection:connect(HOST, PORT)
 {{#end}}
     local whole, answer
+{{#if tls_ca}}
+    if done then
+        connection, done, why = secured(connection)
+    end
+{{#end}}
     if done then
         done, why = connection:send(text)
     end
