@@ -280,6 +280,52 @@ fn a_second_signal_ends_at_once_and_a_drain_ends_by_its_timeout() {
     }
 }
 
+/// A socket's file is its owner's and its group's, by name or by number; none but root can give it away.
+#[test]
+fn a_unix_socket_belongs_to_whom_the_configuration_says() {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+
+    let number = |option: &str, name: &str| -> u32 {
+        let output = Command::new("id").args([option, name]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.trim().parse().expect("a number")
+    };
+    let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gate.sock");
+    for (owner, group, mode, wanted) in [
+        (
+            "nobody",
+            "daemon",
+            0o660,
+            (number("-u", "nobody"), number("-g", "daemon")),
+        ),
+        ("4242", "4343", 0o620, (4242, 4343)),
+    ] {
+        let socket = format!(
+            "{{unix: {}, mode: {mode:04o}, owner: {owner}, group: {group}}}",
+            path.display()
+        );
+        let yaml = OPEN.replacen("http: 127.0.0.1:0", &format!("http: {socket}"), 1);
+        if !root {
+            // Asking for what cannot be done is no reason to start without it.
+            let (_directory, configuration) = written(&yaml);
+            let output = run(&["serve", "-c", configuration.to_str().unwrap()]);
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+            continue;
+        }
+        let mut process = Process::serve(&yaml);
+        process.message("ready");
+        let found = std::fs::symlink_metadata(&path).unwrap();
+        assert!(found.file_type().is_socket());
+        assert_eq!((found.uid(), found.gid()), wanted, "{socket}");
+        assert_eq!(found.mode() & 0o777, mode, "{socket}");
+        process.signal("TERM");
+        assert_eq!(process.exit().code(), Some(0));
+        assert!(!path.exists());
+    }
+}
+
 #[test]
 fn exit_codes_say_yes_no_and_cannot_say() {
     let version = run(&["--version"]);

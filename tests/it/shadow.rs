@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use gatefort::domain::algorithm::Algorithm;
@@ -294,6 +295,53 @@ async fn under_load_every_answer_is_as_without_a_shadow() {
     assert!(shadow["evaluated"].as_u64() > Some(0), "{shadow}");
     let kept: Value = serde_json::from_str(&shown(&server, "/shadow").await).unwrap();
     assert_eq!(kept["cases"].as_array().unwrap().len(), 5);
+}
+
+/// A candidate that takes longer than decisions come: what its queue does not hold is dropped and counted, and every
+/// answer is as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_candidate_that_is_behind_loses_decisions_and_holds_up_none() {
+    const TASKS: usize = 4;
+    // The queue holds 1024.
+    const MOST: u64 = 5000;
+    let scene = Scene::new();
+    let slow = "claims.n.all(a, claims.n.all(b, a + b > -1))";
+    let candidate = scene.candidate(&format!(
+        "rules: [{{name: rest, path: /**, require: {{when: '{slow}'}}}}]\n"
+    ));
+    let server =
+        Arc::new(scene.serve(&format!("shadow: {{file: {}}}", candidate.display()), RULES));
+    until(&server, is_loaded).await;
+    let token = scene.key.mint(&json!({
+        "iss": "here",
+        "aud": "orders",
+        "sub": "ann",
+        "n": (0..100).collect::<Vec<u32>>(),
+        "exp": tokens::now() + 600,
+    }));
+    let asked = Arc::new(AtomicU64::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..TASKS {
+        let (server, token, asked) = (Arc::clone(&server), token.clone(), Arc::clone(&asked));
+        tasks.push(tokio::spawn(async move {
+            while server.metric("gatefort_shadow_dropped_total") == 0 {
+                for _ in 0..50 {
+                    for (path, status) in [("/admin/x", 403), ("/x", 200)] {
+                        let answer = server.ask(Door::AuthRequest, path, Some(&token)).await;
+                        assert_eq!(answer.status, status, "{path} {answer:?}");
+                        let asked = asked.fetch_add(1, Ordering::Relaxed);
+                        assert!(asked < MOST, "nothing is dropped");
+                    }
+                }
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(asked.load(Ordering::Relaxed) > 1024);
+    let shadow = until(&server, |shadow| shadow["evaluated"].as_u64() > Some(0)).await;
+    assert!(shadow["dropped"].as_u64() > Some(0), "{shadow}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
