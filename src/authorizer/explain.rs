@@ -168,7 +168,7 @@ impl Authorizer {
                 (None, _) => format!("{name}: no value; removed or sent empty"),
                 (Some(_), Reader::Onlooker) => format!("{name}: set"),
                 (Some(value), Reader::Asker) => {
-                    let value = String::from_utf8_lossy(value.as_bytes());
+                    let value = String::from_utf8_lossy(value);
                     format!("{name}: {}", shown(&value))
                 }
             };

@@ -18,7 +18,6 @@ use super::request::{HeaderRemoval, RequestContext};
 pub use name::NameRefusal;
 pub use rendered::IdentityValues;
 pub(super) use rendered::KeptValues;
-use rendered::Maker;
 
 /// What becomes of a claim value that holds more than visible ASCII and spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +33,12 @@ pub enum NonAscii {
 /// The configured identity headers.
 #[derive(Debug)]
 pub struct IdentityHeaders {
-    headers: Vec<(HeaderName, ClaimPath)>,
+    names: Arc<[HeaderName]>,
+    /// The claim of each name.
+    claims: Vec<ClaimPath>,
     aliases: Vec<Box<str>>,
     non_ascii: NonAscii,
     max_length: usize,
-    maker: Maker,
     nobody: Arc<IdentityValues>,
 }
 
@@ -73,16 +73,16 @@ impl IdentityHeaders {
                 }
             }
         }
-        let maker = Maker::default();
-        let nothing = headers.iter().map(|(name, _)| (name.clone(), None));
+        let (names, claims): (Vec<_>, _) = headers.into_iter().unzip();
+        let names = names.into();
         // One configuration has one of these: it may be as long as it likes.
-        let nobody = IdentityValues::made_by(&maker, nothing.collect(), usize::MAX);
+        let nobody = IdentityValues::made(&names, &[], &[], usize::MAX);
         Self {
-            headers,
+            names,
+            claims,
             aliases,
             non_ascii,
             max_length,
-            maker,
             nobody: Arc::new(nobody),
         }
     }
@@ -95,12 +95,12 @@ impl IdentityHeaders {
 
     /// The configured names, in the order written.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
-        self.headers.iter().map(|(name, _)| name)
+        self.names.iter()
     }
 
     /// The claims that the headers are read from.
     pub fn claims(&self) -> impl Iterator<Item = &ClaimPath> {
-        self.headers.iter().map(|(_, path)| path)
+        self.claims.iter()
     }
 
     /// The longest value, in bytes as sent.
@@ -172,21 +172,21 @@ impl IdentityHeaders {
         let Some(principal) = principal else {
             return Ok(Arc::clone(&self.nobody));
         };
-        if let Some(kept) = principal.kept_values().get(&self.maker) {
+        if let Some(kept) = principal.kept_values().get(&self.names) {
             return Ok(Arc::clone(kept));
         }
-        let headers = self.headers.iter().map(|(name, path)| {
-            let value = match principal.claims().get(path) {
-                Some(claim) => value::render(claim, self.non_ascii, self.max_length)?,
-                None => None,
-            };
-            Ok((name.clone(), value))
-        });
-        // Half of the room for the values, half for what a door writes of them.
-        let room = principal.room() / 2;
-        let values = headers.collect::<Result<_, DenyReason>>()?;
-        let values = Arc::new(IdentityValues::made_by(&self.maker, values, room));
-        if values.weight() <= room {
+        let (mut text, mut ends) = (String::new(), Vec::with_capacity(self.claims.len()));
+        for path in &self.claims {
+            if let Some(claim) = principal.claims().get(path) {
+                value::render(&claim, self.non_ascii, self.max_length, &mut text)?;
+            }
+            ends.push(text.len());
+        }
+        let room = principal.room();
+        let values = IdentityValues::made(&self.names, text.as_bytes(), &ends, room);
+        let values = Arc::new(values);
+        // Half of the room for the values, half at least for what a door writes of them.
+        if values.weight() <= room / 2 {
             principal.kept_values().set(&values);
         }
         Ok(values)
@@ -224,7 +224,7 @@ impl IdentityHeaders {
     /// Whether a name is, or could be read as, that of an identity header.
     fn resembles(&self, name: &[u8]) -> Option<Resemblance> {
         let mut resemblance = None;
-        for (header, _) in &self.headers {
+        for header in &*self.names {
             let header = header.as_str().as_bytes();
             // The lengths differ for nearly every header of a request: this is all that it costs.
             if header.len() != name.len() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::claims::{self, Principal, Profile, TokenRules, TokenType, UnixTime};
-use super::json::{self, JsonError};
+use super::json::{self, Json, JsonError, Packed};
 use super::reason::DenyReason;
 
 /// What the issuer said about a token.
@@ -142,10 +142,9 @@ impl Active {
     /// an AuthFort token also `ver`); else what verification would say of the claims that result.
     pub fn renew(self, principal: &Principal, now: UnixTime) -> Result<Principal, DenyReason> {
         let rules = principal.rules();
-        let token = principal.claims().as_map();
-        let mut claims = token.clone();
+        let mut claims = principal.claims().members().to_map();
         let Self(members) = self;
-        if !agrees(token, &members, rules) {
+        if !agrees(&claims, &members, rules) {
             return Err(DenyReason::IntrospectionMismatch);
         }
         // Both are read as the scopes, `scope` first: a stale one must not hide the fresh one.
@@ -155,7 +154,7 @@ impl Active {
         }
         for (name, value) in members {
             // What agrees stays as it was signed.
-            if !(matches!(&*name, "iss" | "sub" | "exp" | "iat") && token.contains_key(&name)) {
+            if !(matches!(&*name, "iss" | "sub" | "exp" | "iat") && claims.contains_key(&name)) {
                 claims.insert(name, value);
             }
         }
@@ -164,7 +163,8 @@ impl Active {
             TokenType::AtJwt => Some("at+jwt"),
             TokenType::Lenient => None,
         };
-        let lifetime = claims::check(typ, &claims, rules, now)?;
+        let claims = Packed::of(&claims);
+        let lifetime = claims::check(typ, claims.members(), rules, now)?;
         Ok(principal.renewed(claims, lifetime))
     }
 
@@ -212,7 +212,8 @@ impl Active {
                 &lenient
             }
         };
-        let lifetime = claims::check(None, &claims, checked, now)?;
+        let claims = Packed::of(&claims);
+        let lifetime = claims::check(None, claims.members(), checked, now)?;
         Ok(Principal::from_answer(Arc::clone(rules), claims, lifetime))
     }
 }
@@ -232,7 +233,16 @@ fn agrees(token: &Map<String, Value>, answer: &Map<String, Value>, rules: &Token
     };
     let same_second = || match (token.get("exp"), answer.get("exp")) {
         (Some(token), Some(answer)) => {
-            let seconds = |value| claims::numeric_date(value, f64::floor);
+            let seconds = |value: &Value| match value {
+                Value::Number(number) => {
+                    claims::numeric_date(&Json::Number(number.clone()), f64::floor)
+                }
+                Value::Null
+                | Value::Bool(_)
+                | Value::String(_)
+                | Value::Array(_)
+                | Value::Object(_) => Err(DenyReason::ClaimInvalid),
+            };
             seconds(answer).is_ok_and(|answer| Ok(answer) == seconds(token))
         }
         (None, _) | (_, None) => true,

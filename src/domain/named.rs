@@ -78,7 +78,7 @@ impl Named {
         let mut kept = Map::new();
         for path in &self.claims {
             if let Some(value) = principal.claims().get(path) {
-                put(&mut kept, path, value);
+                put(&mut kept, path, &value.to_value());
             }
         }
         kept

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::claims::{Principal, UnixTime};
 use super::credential::BearerToken;
+use super::json::Json;
 pub use list::{Change, Insertion, RevocationList};
 pub use record::{RECORD_SIZE, Record};
 
@@ -318,13 +319,7 @@ impl Marks {
     #[must_use]
     pub fn of(token: BearerToken<'_>, principal: &Principal, kinds: Kinds, now: UnixTime) -> Self {
         let issuer = principal.issuer();
-        let claim = |name| {
-            principal
-                .claims()
-                .as_map()
-                .get(name)
-                .and_then(Value::as_str)
-        };
+        let claim = |name| principal.claims().members().get(name)?.as_text();
         let target = |kind| {
             let name = match kind {
                 TargetKind::TokenId => claim("jti")?,
@@ -349,10 +344,11 @@ impl Marks {
 
 /// When a token was issued: rounded so that it counts as older, and long ago where it does not say.
 fn issued_at(principal: &Principal) -> UnixTime {
-    let iat = principal.claims().as_map().get("iat");
-    let whole = iat.and_then(Value::as_u64);
+    let iat = principal.claims().members().get("iat");
+    let iat = iat.as_ref();
+    let whole = iat.and_then(Json::as_u64);
     // `as` from a float rounds toward zero and saturates; verification has refused negative ones.
-    let rounded = || iat.and_then(Value::as_f64).map(|seconds| seconds as u64);
+    let rounded = || iat.and_then(Json::as_f64).map(|seconds| seconds as u64);
     UnixTime(whole.or_else(rounded).unwrap_or(0))
 }
 

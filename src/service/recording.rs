@@ -49,7 +49,7 @@ pub(super) fn came(observed: &Observed) -> Came<'_> {
         rule: observed.rule.as_deref(),
         headers: identity
             .map(|(name, value)| {
-                let value = value.map(|value| String::from_utf8_lossy(value.as_bytes()));
+                let value = value.map(|value| String::from_utf8_lossy(value));
                 (name.as_str(), value)
             })
             .collect(),
@@ -96,7 +96,7 @@ pub(super) fn case_of(observed: &Observed) -> Case {
 }
 
 fn minted(principal: &Principal) -> Minted {
-    let mut claims = principal.claims().as_map().clone();
+    let mut claims = principal.claims().members().to_map();
     for name in ALWAYS {
         claims.entry(name).or_insert(Value::Null);
     }

@@ -373,22 +373,24 @@ impl Telemetry {
 /// Who it was, for those who know whom to look for: the first 16 hex digits of SHA-256 over
 /// issuer, NUL and subject. A log says that two requests came from one user, not which one.
 fn subject_digest(principal: &Principal) -> Option<String> {
-    Some(digest_of(principal.issuer(), principal.subject()?).into())
+    let digest = digest_of(principal.issuer(), principal.subject()?);
+    Some(String::from_utf8_lossy(&digest).into_owned())
 }
 
-fn digest_of(issuer: &str, subject: &str) -> Box<str> {
+fn digest_of(issuer: &str, subject: &str) -> [u8; 16] {
     let mut context = Context::new(&SHA256);
     for part in [issuer, "\0", subject] {
         context.update(part.as_bytes());
     }
     let full = context.finish();
-    let mut shown = String::with_capacity(16);
-    for byte in full.as_ref().iter().take(8) {
-        for digit in [byte >> 4, byte & 0xf] {
-            shown.extend(char::from_digit(digit.into(), 16));
-        }
+    let mut shown = [0; 16];
+    for (pair, byte) in shown.as_chunks_mut::<2>().0.iter_mut().zip(full.as_ref()) {
+        *pair = [byte >> 4, byte & 0xf].map(|digit| match digit {
+            0..10 => b'0' + digit,
+            _ => b'a' + digit - 10,
+        });
     }
-    shown.into()
+    shown
 }
 
 #[cfg(test)]

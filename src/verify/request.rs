@@ -178,11 +178,7 @@ impl Verifier {
             Err(reason) => Err(reason.into()),
         };
         if let Ok(principal) = &outcome {
-            let known = Known {
-                principal: Arc::clone(principal),
-                issuer: Arc::clone(issuer),
-            };
-            self.verified.insert(digest, known);
+            self.verified.insert(digest, principal, issuer);
         }
         Verification {
             issuer: Some(Arc::clone(&issuer.rules().issuer)),

@@ -13,8 +13,7 @@ use super::digest::{First, TokenDigest};
 use super::issuer::Issuer;
 use crate::domain::claims::Principal;
 
-/// Room for ten to twenty thousand live tokens with the usual dozen claims, in a process that
-/// takes less than that for everything else; `cache.max_bytes` says otherwise.
+/// Room for thirty to fifty thousand live tokens with the usual dozen claims; `cache.max_bytes` says otherwise.
 pub const DEFAULT_CACHE_BYTES: usize = 64 << 20;
 
 /// Verified tokens of one configuration; those that are used most stay when room gets short.
@@ -25,6 +24,8 @@ pub(super) struct VerifiedTokens(Option<Remembered>);
 pub(super) struct Known {
     pub principal: Arc<Principal>,
     pub issuer: Arc<Issuer>,
+    /// The bytes that it is counted as.
+    weight: u32,
 }
 
 /// What the memory of verified tokens holds, and how it was used since the configuration is in force.
@@ -51,25 +52,40 @@ type Remembered = Cache<
 impl VerifiedTokens {
     /// Remembers tokens in at most about so many bytes; none at all in 0.
     pub(super) fn new(max_bytes: usize) -> Self {
+        let most = max_bytes / LEAST_ENTRY;
         let options = OptionsBuilder::new()
             .weight_capacity(u64::try_from(max_bytes).unwrap_or(u64::MAX))
-            // Only steers how finely locks are split and how many evicted digests are kept in mind.
-            .estimated_items_capacity(max_bytes / USUAL_ENTRY)
+            // Steers how finely locks are split, and how many evicted digests are kept in mind.
+            .estimated_items_capacity(most)
+            .ghost_allocation(EVICTED)
             .build();
         let cache = |options| {
-            Cache::with_options(
+            let remembered = Cache::with_options(
                 options,
                 Bytes,
                 BuildHasherDefault::default(),
                 DefaultLifecycle::default(),
-            )
+            );
+            // All the table that there will ever be: growing it later would stop who asks meanwhile. The system
+            // gives memory for what is used of it.
+            remembered.reserve(most + (most as f64 * EVICTED) as usize);
+            remembered
         };
         Self(options.ok().filter(|_| max_bytes > 0).map(cache))
     }
 
     /// What is remembered of a token.
     pub(super) fn get(&self, digest: TokenDigest) -> Option<Known> {
-        self.0.as_ref()?.get(&digest)
+        let remembered = self.0.as_ref()?;
+        let known = remembered.get(&digest)?;
+        let weight = weight_of(&known.principal);
+        if weight == known.weight {
+            return Some(known);
+        }
+        // What is kept with it is complete since it was counted. It may be gone meanwhile: then it stays gone.
+        let known = Known { weight, ..known };
+        let _gone = remembered.replace(digest, known.clone(), true);
+        Some(known)
     }
 
     /// Whether a token is remembered; not counted as a look for it.
@@ -92,8 +108,18 @@ impl VerifiedTokens {
     }
 
     /// Remembers a token that was verified just now.
-    pub(super) fn insert(&self, digest: TokenDigest, known: Known) {
+    pub(super) fn insert(
+        &self,
+        digest: TokenDigest,
+        principal: &Arc<Principal>,
+        issuer: &Arc<Issuer>,
+    ) {
         if let Some(remembered) = &self.0 {
+            let known = Known {
+                principal: Arc::clone(principal),
+                issuer: Arc::clone(issuer),
+                weight: weight_of(principal),
+            };
             remembered.insert(digest, known);
         }
     }
@@ -106,12 +132,22 @@ impl VerifiedTokens {
     }
 }
 
-/// About what a token with a dozen claims weighs.
-const USUAL_ENTRY: usize = 4 << 10;
+/// The least that an entry counts as, so that there are never more of them than the table has places for.
+const LEAST_ENTRY: usize = 1024;
 
-/// What the table takes for an entry: digest, value and 21 bytes of its own, in a table that may be
-/// half empty and keeps the digests of half as many evicted entries in mind.
-const TABLE_ENTRY: usize = 3 * (size_of::<TokenDigest>() + size_of::<Known>() + 21);
+/// How many evicted digests are kept in mind, for each entry that there may be: one that comes again soon is kept
+/// before others. Each takes a place of the table.
+const EVICTED: f64 = 0.1;
+
+/// What the table takes for an entry: its place with links and counts, eight places of an index that may be half
+/// empty, and its share of the evicted.
+const TABLE_ENTRY: usize = (size_of::<(TokenDigest, Known)>() + 24 + 12) * 11 / 10;
+
+/// The bytes that a principal counts as.
+fn weight_of(principal: &Principal) -> u32 {
+    let weight = (TABLE_ENTRY + principal.weight()).max(LEAST_ENTRY);
+    u32::try_from(weight).unwrap_or(u32::MAX)
+}
 
 /// Weighs entries in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +155,22 @@ struct Bytes;
 
 impl Weighter<TokenDigest, Known> for Bytes {
     fn weight(&self, _digest: &TokenDigest, known: &Known) -> u64 {
-        u64::try_from(TABLE_ENTRY + known.principal.weight()).unwrap_or(u64::MAX)
+        known.weight.into()
+    }
+}
+
+/// How many entries are dropped at once: more of them would stop whoever happens to hold them last, a request most
+/// often, for more than a millisecond.
+const FEW: usize = 5_000;
+
+impl Drop for VerifiedTokens {
+    /// A configuration that was replaced takes its memory along: many entries go on a thread of their own.
+    fn drop(&mut self) {
+        if let Some(remembered) = self.0.take().filter(|remembered| remembered.len() > FEW) {
+            let thread = std::thread::Builder::new().name("forget".to_owned());
+            // Without a thread they go here and now, with the closure.
+            let _forgotten = thread.spawn(move || drop(remembered));
+        }
     }
 }
 

@@ -107,7 +107,7 @@ impl Reached {
                     .headers
                     .iter()
                     .filter_map(|(name, value)| {
-                        let value = value?.to_str().unwrap();
+                        let value = str::from_utf8(value?).unwrap();
                         Some((name.to_string(), value.to_owned()))
                     })
                     .collect(),

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use super::super::json::{Json, Members};
 use super::super::reason::DenyReason;
 use super::check::Unbelieved;
 use super::kind::without_application;
@@ -20,7 +21,7 @@ const SIGNED_ANSWER: &str = "token-introspection+jwt";
 /// The first rule that is broken.
 pub(in super::super) fn check(
     typ: Option<&str>,
-    claims: &Map<String, Value>,
+    claims: Members<'_>,
     issuer: &TokenRules,
     audiences: &Audiences,
     asked: UnixTime,
@@ -44,8 +45,8 @@ pub(in super::super) fn check(
     }
     claims.check_audiences(audiences)?;
     match claims.required("token_introspection")? {
-        Value::Object(members) => Ok(members.clone()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+        Json::Object(members) => Ok(members.to_map()),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Array(_) => {
             Err(DenyReason::ClaimInvalid)
         }
     }
@@ -70,7 +71,7 @@ mod tests {
         let asked = UnixTime(NOW.0 - 1);
         check(
             typ,
-            claims.as_object().unwrap(),
+            fixture::packed(claims).members(),
             &rules,
             &audiences,
             asked,

@@ -2,8 +2,7 @@
 //!
 //! A claim that is present with a wrong type is never taken for absent (CVE-2026-25537).
 
-use serde_json::{Map, Value};
-
+use super::super::json::{Json, Members};
 use super::super::reason::DenyReason;
 use super::super::text::is_misleading;
 use super::{Audiences, ClaimPath, Lifetime, Profile, TokenRules, TokenType, UnixTime, kind};
@@ -14,7 +13,7 @@ use super::{Audiences, ClaimPath, Lifetime, Profile, TokenRules, TokenType, Unix
 /// The first rule that is broken, in the order of this function.
 pub(in super::super) fn check(
     typ: Option<&str>,
-    claims: &Map<String, Value>,
+    claims: Members<'_>,
     rules: &TokenRules,
     now: UnixTime,
 ) -> Result<Lifetime, DenyReason> {
@@ -85,14 +84,14 @@ impl Check {
 
 /// The claims of a token that nobody has verified.
 #[derive(Clone, Copy)]
-pub(super) struct Unbelieved<'c>(pub(super) &'c Map<String, Value>);
+pub(super) struct Unbelieved<'c>(pub(super) Members<'c>);
 
 impl<'c> Unbelieved<'c> {
     /// RFC 7519 §4.1.1, RFC 8725 §3.8: one string, byte for byte.
     pub(super) fn check_issuer(self, issuer: &str) -> Result<(), DenyReason> {
         match self.0.get("iss") {
-            Some(Value::String(named)) if named == issuer => Ok(()),
-            Some(Value::String(_)) => Err(DenyReason::IssuerUnknown),
+            Some(Json::Text(named)) if named == issuer => Ok(()),
+            Some(Json::Text(_)) => Err(DenyReason::IssuerUnknown),
             Some(_) | None => Err(DenyReason::IssuerMissing),
         }
     }
@@ -104,12 +103,12 @@ impl<'c> Unbelieved<'c> {
         let optional = |name| {
             self.0
                 .get(name)
-                .map_or(Ok(UnixTime(0)), |value| numeric_date(value, f64::ceil))
+                .map_or(Ok(UnixTime(0)), |value| numeric_date(&value, f64::ceil))
         };
         Ok(Lifetime {
             not_before: optional("nbf")?,
             issued_at: optional("iat")?,
-            expires_at: numeric_date(self.required("exp")?, f64::floor)?,
+            expires_at: numeric_date(&self.required("exp")?, f64::floor)?,
         })
     }
 
@@ -118,11 +117,11 @@ impl<'c> Unbelieved<'c> {
     pub(super) fn statement_lifetime(self) -> Result<Lifetime, DenyReason> {
         Ok(Lifetime {
             not_before: UnixTime(0),
-            issued_at: numeric_date(self.required("iat")?, f64::ceil)?,
+            issued_at: numeric_date(&self.required("iat")?, f64::ceil)?,
             expires_at: self
                 .0
                 .get("exp")
-                .map_or(Ok(UnixTime(u64::MAX)), |exp| numeric_date(exp, f64::floor))?,
+                .map_or(Ok(UnixTime(u64::MAX)), |exp| numeric_date(&exp, f64::floor))?,
         })
     }
 
@@ -134,7 +133,7 @@ impl<'c> Unbelieved<'c> {
         ["sub", "jti", "sid"]
             .into_iter()
             .filter_map(|name| self.0.get(name))
-            .try_for_each(plain_text)
+            .try_for_each(|value| plain_text(&value))
     }
 
     /// RFC 7519 §4.1.3: a string, or an array of strings and of nothing else.
@@ -153,9 +152,9 @@ impl<'c> Unbelieved<'c> {
                     Audiences::OneOf(_) => Err(DenyReason::ClaimMissing),
                 };
             }
-            Some(Value::String(audience)) => is_ours(audience),
-            Some(Value::Array(several)) => several.iter().try_fold(false, |found, audience| {
-                let audience = audience.as_str().ok_or(DenyReason::ClaimInvalid)?;
+            Some(Json::Text(audience)) => is_ours(audience),
+            Some(Json::Array(several)) => several.iter().try_fold(false, |found, audience| {
+                let audience = audience.as_text().ok_or(DenyReason::ClaimInvalid)?;
                 Ok(found || is_ours(audience))
             })?,
             Some(_) => return Err(DenyReason::ClaimInvalid),
@@ -173,7 +172,7 @@ impl<'c> Unbelieved<'c> {
     fn check_unconstrained(self) -> Result<(), DenyReason> {
         match self.0.get("cnf") {
             None => Ok(()),
-            Some(Value::Object(_)) => Err(DenyReason::SenderConstrained),
+            Some(Json::Object(_)) => Err(DenyReason::SenderConstrained),
             Some(_) => Err(DenyReason::ClaimInvalid),
         }
     }
@@ -183,7 +182,7 @@ impl<'c> Unbelieved<'c> {
         self.required("aud")?;
         self.required("iat")?;
         for name in ["sub", "client_id", "jti"] {
-            plain_text(self.required(name)?)?;
+            plain_text(&self.required(name)?)?;
         }
         Ok(())
     }
@@ -194,13 +193,13 @@ impl<'c> Unbelieved<'c> {
     fn check_authfort(self) -> Result<(), DenyReason> {
         self.required("iat")?;
         for name in ["sub", "email"] {
-            plain_text(self.required(name)?)?;
+            plain_text(&self.required(name)?)?;
         }
         let roles_are_strings = self
             .required("roles")?
             .as_array()
-            .is_some_and(|roles| roles.iter().all(Value::is_string));
-        if roles_are_strings && self.required("ver")?.is_u64() {
+            .is_some_and(|roles| roles.iter().all(|role| role.as_text().is_some()));
+        if roles_are_strings && self.required("ver")?.as_u64().is_some() {
             Ok(())
         } else {
             Err(DenyReason::ClaimInvalid)
@@ -213,7 +212,7 @@ impl<'c> Unbelieved<'c> {
         required.find(|path| path.find(self.0).is_none())
     }
 
-    pub(super) fn required(self, name: &str) -> Result<&'c Value, DenyReason> {
+    pub(super) fn required(self, name: &str) -> Result<Json<'c>, DenyReason> {
         self.0
             .get(name)
             .filter(|value| !value.is_null())
@@ -225,7 +224,7 @@ impl<'c> Unbelieved<'c> {
 ///
 /// What lies beyond `u64` saturates: comparisons stay right.
 pub(in super::super) fn numeric_date(
-    value: &Value,
+    value: &Json<'_>,
     round: fn(f64) -> f64,
 ) -> Result<UnixTime, DenyReason> {
     if let Some(seconds) = value.as_u64() {
@@ -241,15 +240,10 @@ pub(in super::super) fn numeric_date(
 }
 
 /// A string that is not empty and holds nothing that changes how its surroundings are read.
-pub(super) fn plain_text(value: &Value) -> Result<(), DenyReason> {
-    match value {
-        Value::String(text) if !text.is_empty() && !text.chars().any(is_misleading) => Ok(()),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => Err(DenyReason::ClaimInvalid),
+pub(super) fn plain_text(value: &Json<'_>) -> Result<(), DenyReason> {
+    match value.as_text() {
+        Some(text) if !text.is_empty() && !text.chars().any(is_misleading) => Ok(()),
+        Some(_) | None => Err(DenyReason::ClaimInvalid),
     }
 }
 

@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
+use super::super::json::{Json, Members};
 use super::super::reason::DenyReason;
 use super::super::revocation::{Revocation, Target, TargetKind, Terms};
 use super::check::{Unbelieved, numeric_date, plain_text};
@@ -60,7 +59,7 @@ struct Subject<'c> {
 /// The first rule that is broken.
 pub(in super::super) fn check(
     typ: Option<&str>,
-    claims: &Map<String, Value>,
+    claims: Members<'_>,
     issuer: &TokenRules,
     kind: EventKind,
     rules: &EventRules,
@@ -72,7 +71,7 @@ pub(in super::super) fn check(
     // One without `exp` may be replayed at any time, and does no harm then.
     let lifetime = claims.statement_lifetime()?;
     lifetime.check(now, issuer.clock_skew)?;
-    plain_text(claims.required("jti")?)?;
+    plain_text(&claims.required("jti")?)?;
     claims.check_audiences(&rules.audiences)?;
     let event = Event {
         issuer: &issuer.issuer,
@@ -96,17 +95,17 @@ struct Event<'c> {
 impl Event<'_> {
     /// OpenID Connect Back-Channel Logout 1.0 §2.6: with `sid` that session, without it all of the subject's.
     fn logout(self, claims: Unbelieved<'_>) -> Result<Vec<Revocation>, DenyReason> {
-        if claims.0.contains_key("nonce") {
+        if claims.0.get("nonce").is_some() {
             return Err(DenyReason::ClaimInvalid);
         }
         match events(claims)?.get(BACKCHANNEL_LOGOUT) {
-            Some(Value::Object(_)) => {}
+            Some(Json::Object(_)) => {}
             Some(_) => return Err(DenyReason::ClaimInvalid),
             None => return Err(DenyReason::ClaimMissing),
         }
         let text = |name| match claims.0.get(name) {
             None => Ok(None),
-            Some(value) => plain_text(value).map(|()| value.as_str()),
+            Some(value) => plain_text(&value).map(|()| value.as_text()),
         };
         let subject = Subject {
             user: text("sub")?,
@@ -119,12 +118,12 @@ impl Event<'_> {
 
     fn security(self, claims: Unbelieved<'_>) -> Result<Vec<Revocation>, DenyReason> {
         let mut revocations = Vec::new();
-        for (name, event) in events(claims)? {
-            let Value::Object(event) = event else {
+        for (name, event) in events(claims)?.iter() {
+            let Json::Object(event) = event else {
                 return Err(DenyReason::ClaimInvalid);
             };
             let is_session = name == SESSION_REVOKED;
-            if !is_session && !ACCOUNT_EVENTS.contains(&name.as_str()) {
+            if !is_session && !ACCOUNT_EVENTS.contains(&name) {
                 continue;
             }
             let subject = self.subject(claims, event)?;
@@ -144,17 +143,17 @@ impl Event<'_> {
     fn subject<'c>(
         self,
         claims: Unbelieved<'c>,
-        event: &'c Map<String, Value>,
+        event: Members<'c>,
     ) -> Result<Subject<'c>, DenyReason> {
         let Some(given) = claims.0.get("sub_id").or_else(|| event.get("subject")) else {
             let sub = claims.required("sub")?;
-            plain_text(sub)?;
+            plain_text(&sub)?;
             return Ok(Subject {
-                user: sub.as_str(),
+                user: sub.as_text(),
                 session: None,
             });
         };
-        let Value::Object(given) = given else {
+        let Json::Object(given) = given else {
             return Err(DenyReason::ClaimInvalid);
         };
         if matches!(format_of(given), Some("iss_sub" | "iss-sub")) {
@@ -170,17 +169,17 @@ impl Event<'_> {
         }
         let user = match given.get("user") {
             None => None,
-            Some(Value::Object(user)) if matches!(format_of(user), Some("iss_sub" | "iss-sub")) => {
+            Some(Json::Object(user)) if matches!(format_of(user), Some("iss_sub" | "iss-sub")) => {
                 Some(self.own_user(user)?)
             }
             Some(_) => return Err(DenyReason::ClaimInvalid),
         };
         let session = match given.get("session") {
             None => None,
-            Some(Value::Object(session)) if format_of(session) == Some("opaque") => {
+            Some(Json::Object(session)) if format_of(session) == Some("opaque") => {
                 let id = session.get("id").ok_or(DenyReason::ClaimMissing)?;
-                plain_text(id)?;
-                id.as_str()
+                plain_text(&id)?;
+                id.as_text()
             }
             Some(_) => return Err(DenyReason::ClaimInvalid),
         };
@@ -188,24 +187,24 @@ impl Event<'_> {
     }
 
     /// A subject of the issuer that speaks: none may take back what another one has issued.
-    fn own_user(self, subject: &Map<String, Value>) -> Result<&str, DenyReason> {
-        if subject.get("iss").and_then(Value::as_str) != Some(self.issuer) {
+    fn own_user<'c>(self, subject: Members<'c>) -> Result<&'c str, DenyReason> {
+        if subject.get("iss").as_ref().and_then(Json::as_text) != Some(self.issuer) {
             return Err(DenyReason::ClaimInvalid);
         }
         let sub = subject.get("sub").ok_or(DenyReason::ClaimMissing)?;
-        plain_text(sub)?;
-        sub.as_str().ok_or(DenyReason::ClaimInvalid)
+        plain_text(&sub)?;
+        sub.as_text().ok_or(DenyReason::ClaimInvalid)
     }
 
     /// CAEP 1.0 §2 `event_timestamp`, RFC 8417 §2.2 `toe`, or when the token was made; never later than that.
     fn happened_at(
         self,
         claims: Unbelieved<'_>,
-        event: &Map<String, Value>,
+        event: Members<'_>,
     ) -> Result<UnixTime, DenyReason> {
         match event.get("event_timestamp").or_else(|| claims.0.get("toe")) {
             None => Ok(self.issued_at),
-            Some(time) => Ok(numeric_date(time, f64::ceil)?.min(self.issued_at)),
+            Some(time) => Ok(numeric_date(&time, f64::ceil)?.min(self.issued_at)),
         }
     }
 
@@ -255,24 +254,24 @@ fn check_type(typ: Option<&str>, kind: EventKind) -> Result<(), DenyReason> {
 }
 
 /// RFC 8417 §2.2: an object with at least one member.
-fn events(claims: Unbelieved<'_>) -> Result<&Map<String, Value>, DenyReason> {
+fn events(claims: Unbelieved<'_>) -> Result<Members<'_>, DenyReason> {
     match claims.required("events")? {
-        Value::Object(events) if !events.is_empty() => Ok(events),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => Err(DenyReason::ClaimInvalid),
+        Json::Object(events) if !events.is_empty() => Ok(events),
+        Json::Null
+        | Json::Bool(_)
+        | Json::Number(_)
+        | Json::Text(_)
+        | Json::Array(_)
+        | Json::Object(_) => Err(DenyReason::ClaimInvalid),
     }
 }
 
 /// RFC 9493 §3 `format`; drafts call it `subject_type`.
-fn format_of(subject: &Map<String, Value>) -> Option<&str> {
+fn format_of(subject: Members<'_>) -> Option<&str> {
     subject
         .get("format")
-        .or_else(|| subject.get("subject_type"))
-        .and_then(Value::as_str)
+        .or_else(|| subject.get("subject_type"))?
+        .as_text()
 }
 
 #[cfg(test)]

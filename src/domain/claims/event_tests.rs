@@ -1,7 +1,8 @@
 //! Tokens about events: what each revokes, and what is refused.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::super::super::json::Packed;
 use super::super::fixture;
 use super::*;
 
@@ -16,7 +17,7 @@ fn rules() -> EventRules {
 }
 
 /// The claims of a kind, with these members set or (null) removed.
-fn claims(kind: EventKind, changes: &Value) -> Map<String, Value> {
+fn claims(kind: EventKind, changes: &Value) -> Packed {
     let mut claims = json!({"iss": ISSUER, "aud": "gatefort", "iat": NOW.0, "jti": "j"});
     claims["events"] = match kind {
         EventKind::LogoutToken => json!({BACKCHANNEL_LOGOUT: {}}),
@@ -32,7 +33,7 @@ fn claims(kind: EventKind, changes: &Value) -> Map<String, Value> {
             claims.insert(name.clone(), value.clone());
         }
     }
-    claims
+    Packed::of(&claims)
 }
 
 fn checked(
@@ -41,7 +42,8 @@ fn checked(
     changes: &Value,
 ) -> Result<Vec<Revocation>, DenyReason> {
     let issuer = fixture::rules(ISSUER);
-    check(typ, &claims(kind, changes), &issuer, kind, &rules(), NOW)
+    let claims = claims(kind, changes);
+    check(typ, claims.members(), &issuer, kind, &rules(), NOW)
 }
 
 fn logout(changes: &Value) -> Result<Vec<Revocation>, DenyReason> {

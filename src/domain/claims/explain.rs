@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::super::explanation::{Step, date, lasting, listed, shown};
+use super::super::json::{Json, Members};
 use super::super::reason::DenyReason;
 use super::check::{Check, Unbelieved};
 use super::{Audiences, Lifetime, Profile, TokenRules, TokenType, UnixTime};
@@ -15,7 +14,7 @@ use super::{Audiences, Lifetime, Profile, TokenRules, TokenType, UnixTime};
 /// The checks that are made of a claims set, up to the first that fails.
 pub(in super::super) fn explain(
     typ: Option<&str>,
-    claims: &Map<String, Value>,
+    claims: Members<'_>,
     rules: &TokenRules,
     now: UnixTime,
 ) -> Vec<Step> {
@@ -60,7 +59,7 @@ impl Check {
             Self::Lifetime => lifetime(outcome, claims.lifetime(), rules.clock_skew, now),
             Self::Subject => Step::of("sub", outcome)
                 .expected("absent, or a text without control characters")
-                .seen(presence(claims.0.get("sub"))),
+                .seen(presence(claims.0.get("sub").as_ref())),
             Self::Audience => Step::of("aud", outcome)
                 .expected(match &rules.audiences {
                     Audiences::Any => "any".to_owned(),
@@ -179,33 +178,33 @@ fn demanded(
 }
 
 /// Whether a claim is there, and of what type: never its value.
-fn presence(value: Option<&Value>) -> &'static str {
+fn presence(value: Option<&Json<'_>>) -> &'static str {
     match value {
         None => "absent",
-        Some(Value::Null) => "null",
-        Some(Value::Bool(_)) => "a boolean",
-        Some(Value::Number(_)) => "a number",
-        Some(Value::String(text)) if text.is_empty() => "an empty text",
-        Some(Value::String(_)) => "a text",
-        Some(Value::Array(_)) => "a list",
-        Some(Value::Object(_)) => "an object",
+        Some(Json::Null) => "null",
+        Some(Json::Bool(_)) => "a boolean",
+        Some(Json::Number(_)) => "a number",
+        Some(Json::Text("")) => "an empty text",
+        Some(Json::Text(_)) => "a text",
+        Some(Json::Array(_)) => "a list",
+        Some(Json::Object(_)) => "an object",
     }
 }
 
 /// The texts of `iss` or `aud`, which say where a token is from and for.
-fn text_of(value: Option<&Value>) -> String {
+fn text_of(value: Option<Json<'_>>) -> String {
     match value {
-        Some(Value::String(text)) if !text.is_empty() => shown(text),
-        Some(Value::Array(several)) if several.iter().all(Value::is_string) => {
-            listed(several.iter().filter_map(Value::as_str))
+        Some(Json::Text(text)) if !text.is_empty() => shown(text),
+        Some(Json::Array(several)) if several.iter().all(|one| one.as_text().is_some()) => {
+            listed(several.iter().filter_map(|one| one.as_text()))
         }
-        other => presence(other).to_owned(),
+        other => presence(other.as_ref()).to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::fixture;
     use super::*;
@@ -213,7 +212,7 @@ mod tests {
     const NOW: UnixTime = UnixTime(1_000_000);
 
     fn last(claims: &Value, rules: &TokenRules) -> Step {
-        explain(Some("JWT"), claims.as_object().unwrap(), rules, NOW)
+        explain(Some("JWT"), fixture::packed(claims).members(), rules, NOW)
             .pop()
             .unwrap()
     }
@@ -292,7 +291,7 @@ mod tests {
             json!({"iss": "authfort", "exp": 1_000_060, "iat": 1, "sub": "canary", "ver": 1});
         let step = last(&claims, &rules);
         assert_eq!(step.seen.as_deref(), Some("no email, roles"));
-        let all = explain(None, claims.as_object().unwrap(), &rules, NOW);
+        let all = explain(None, fixture::packed(&claims).members(), &rules, NOW);
         assert!(!format!("{all:?}").contains("canary"));
     }
 }

@@ -3,8 +3,7 @@
 //! An issuer signs more than access tokens with the same keys. Explicit types tell them apart;
 //! for tokens without one, the claims that only another kind has.
 
-use serde_json::{Map, Value};
-
+use super::super::json::{Json, Members};
 use super::super::reason::DenyReason;
 use super::{Profile, TokenRules, TokenType};
 
@@ -57,7 +56,7 @@ const OTHER_KIND_MARKS: [(&str, &[&str]); 5] = [
 /// [`TokenType::AtJwt`] does in any case.
 pub(super) fn check(
     typ: Option<&str>,
-    claims: &Map<String, Value>,
+    claims: Members<'_>,
     rules: &TokenRules,
 ) -> Result<(), DenyReason> {
     let typ = typ.map(without_application);
@@ -78,17 +77,18 @@ pub(super) fn check(
     }
 }
 
-fn is_another_kind(claims: &Map<String, Value>, profile: Profile) -> bool {
+fn is_another_kind(claims: Members<'_>, profile: Profile) -> bool {
     let has_mark = |(name, marks): (&str, &[&str])| {
         claims
             .get(name)
-            .and_then(Value::as_str)
+            .as_ref()
+            .and_then(Json::as_text)
             .is_some_and(|value| marks.iter().any(|mark| mark.eq_ignore_ascii_case(value)))
     };
-    OTHER_KINDS.iter().any(|name| claims.contains_key(*name))
+    OTHER_KINDS.iter().any(|name| claims.get(name).is_some())
         || OTHER_KIND_MARKS.into_iter().any(has_mark)
         // AuthFort gives a purpose only to what is no access token.
-        || (profile == Profile::Authfort && claims.contains_key("purpose"))
+        || (profile == Profile::Authfort && claims.get("purpose").is_some())
 }
 
 /// RFC 7515 §4.1.9: `application/` may be left out.
@@ -102,13 +102,13 @@ pub(super) fn without_application(typ: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::fixture;
     use super::*;
 
     fn is_admitted(typ: Option<&str>, claims: &Value, rules: &TokenRules) -> bool {
-        match check(typ, claims.as_object().unwrap(), rules) {
+        match check(typ, fixture::packed(claims).members(), rules) {
             Ok(()) => true,
             Err(reason) => {
                 assert_eq!(reason, DenyReason::TokenTypeMismatch);

@@ -11,16 +11,14 @@ mod explain;
 mod kind;
 mod lifetime;
 mod path;
-mod weight;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::algorithm::{Algorithm, AlgorithmSet};
 use super::identity::KeptValues;
-use super::keys::{Thumbprint, VerifyingKey};
+use super::json::{Elements, Json, Members, Packed};
+use super::keys::{KeyIdentity, Thumbprint, VerifyingKey};
 use super::reason::DenyReason;
 
 pub(super) use answer::check as check_answer;
@@ -33,7 +31,7 @@ pub use path::{ClaimPath, ClaimPathError};
 
 /// The claims set of a verified token (RFC 7519 §4).
 #[derive(Clone, PartialEq)]
-pub struct Claims(Map<String, Value>);
+pub struct Claims(Packed);
 
 /// Who is asking: made only by verification.
 ///
@@ -47,11 +45,15 @@ pub struct Principal {
     values: KeptValues,
 }
 
+/// The bytes that a block of memory takes of an allocator: rounded up, with what it notes about the block.
+pub(super) const fn block(size: usize) -> usize {
+    size.next_multiple_of(16) + 16
+}
+
 /// What vouches for a token's own claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Signature {
-    key: Thumbprint,
-    key_id: Option<Arc<str>>,
+    key: Arc<KeyIdentity>,
     algorithm: Algorithm,
 }
 
@@ -108,14 +110,14 @@ impl Claims {
     ///
     /// A path leads through objects only: no name is ever an index into an array.
     #[must_use]
-    pub fn get(&self, path: &ClaimPath) -> Option<&Value> {
-        path.find(&self.0)
+    pub fn get(&self, path: &ClaimPath) -> Option<Json<'_>> {
+        path.find(self.members())
     }
 
-    /// The whole claims set, for expressions and gateway metadata.
+    /// The whole claims set.
     #[must_use]
-    pub const fn as_map(&self) -> &Map<String, Value> {
-        &self.0
+    pub fn members(&self) -> Members<'_> {
+        self.0.members()
     }
 }
 
@@ -123,7 +125,7 @@ impl Principal {
     /// Takes what was verified; [`CheckedToken::verify`](super::jws::CheckedToken::verify) is the only caller.
     pub(super) fn from_verified(
         rules: Arc<TokenRules>,
-        claims: Map<String, Value>,
+        claims: Packed,
         lifetime: Lifetime,
         key: &VerifyingKey,
         algorithm: Algorithm,
@@ -133,8 +135,7 @@ impl Principal {
             claims: Claims(claims),
             lifetime,
             signature: Some(Signature {
-                key: key.thumbprint(),
-                key_id: key.kid().map(Arc::from),
+                key: Arc::clone(key.identity()),
                 algorithm,
             }),
             values: KeptValues::default(),
@@ -143,11 +144,7 @@ impl Principal {
 
     /// Takes what an issuer said of an opaque token; [`introspection`](super::introspection) is the
     /// only caller.
-    pub(super) fn from_answer(
-        rules: Arc<TokenRules>,
-        claims: Map<String, Value>,
-        lifetime: Lifetime,
-    ) -> Self {
+    pub(super) fn from_answer(rules: Arc<TokenRules>, claims: Packed, lifetime: Lifetime) -> Self {
         Self {
             rules,
             claims: Claims(claims),
@@ -159,7 +156,7 @@ impl Principal {
 
     /// The same principal as its issuer knows it now; [`introspection`](super::introspection) is
     /// the only caller.
-    pub(super) fn renewed(&self, claims: Map<String, Value>, lifetime: Lifetime) -> Self {
+    pub(super) fn renewed(&self, claims: Packed, lifetime: Lifetime) -> Self {
         Self {
             rules: Arc::clone(&self.rules),
             claims: Claims(claims),
@@ -200,13 +197,15 @@ impl Principal {
     /// has none.
     #[must_use]
     pub fn key(&self) -> Option<Thumbprint> {
-        self.signature.as_ref().map(|signature| signature.key)
+        self.signature
+            .as_ref()
+            .map(|signature| signature.key.thumbprint)
     }
 
     /// The id of that key in its issuer's set: by it the key can be revoked, whether the token names it or not.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
-        self.signature.as_ref()?.key_id.as_deref()
+        self.signature.as_ref()?.key.kid.as_deref()
     }
 
     /// The algorithm that the token was signed with; an opaque token has none.
@@ -221,18 +220,21 @@ impl Principal {
         &self.rules
     }
 
-    /// About how many bytes it takes, an estimate from above, for whoever keeps it: with what may be
-    /// kept with it, and without its issuer's rules, which all of the issuer's principals share.
+    /// The bytes that it takes, allocator's share included, for whoever keeps it: with what may be kept with it, or once
+    /// that is complete with what is. Its issuer's rules and its key's name are shared by many, and not counted.
     #[must_use]
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + weight::of_members(&self.claims.0) + self.room()
+        // Two counts stand before what is shared.
+        let own = block(size_of::<[usize; 2]>() + size_of::<Self>());
+        let kept = self.values.complete_weight();
+        own + block(self.claims.0.size()) + kept.unwrap_or_else(|| self.room())
     }
 
-    /// How many bytes of what was made of it may be kept with it: about as many as its claims take,
-    /// and some for names and frames.
+    /// How many bytes of what was made of it may be kept with it: twice what its claims take, because an answer
+    /// may say each twice, and some for names and frames.
     #[must_use]
     pub fn room(&self) -> usize {
-        1024 + weight::of_members(&self.claims.0)
+        1024 + 2 * self.claims.0.size()
     }
 
     /// Where its identity values are kept.
@@ -243,17 +245,17 @@ impl Principal {
     /// The `sub` claim, if there is one.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.claims.0.get("sub").and_then(Value::as_str)
+        self.claims.members().get("sub")?.as_text()
     }
 
     /// The roles, from where the issuer's settings say: an array's strings, or one string as
     /// exactly one role, whatever it contains. What is not a string is no role.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
         let value = self.claims.get(&self.rules.roles_claim);
-        let several = value.and_then(Value::as_array).into_iter().flatten();
-        several
-            .filter_map(Value::as_str)
-            .chain(value.and_then(Value::as_str))
+        let one = value.as_ref().and_then(Json::as_text);
+        let several = value.as_ref().and_then(Json::as_array);
+        let several = several.into_iter().flat_map(Elements::iter);
+        several.filter_map(|role| role.as_text()).chain(one)
     }
 
     /// The scopes: `scope` (RFC 8693 §4.2), or where there is none `scp` (Entra ID, Okta).
@@ -261,12 +263,14 @@ impl Principal {
     /// A string is split at single spaces (RFC 6749 §3.3) and nowhere else; of an array each
     /// string is one scope.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        let claim = |name| self.claims.0.get(name).filter(|value| !value.is_null());
+        let members = self.claims.members();
+        let claim = |name| members.get(name).filter(|value| !value.is_null());
         let value = claim("scope").or_else(|| claim("scp"));
-        let text = value.and_then(Value::as_str).unwrap_or_default();
-        let several = value.and_then(Value::as_array).into_iter().flatten();
+        let text = value.as_ref().and_then(Json::as_text).unwrap_or_default();
+        let several = value.as_ref().and_then(Json::as_array);
+        let several = several.into_iter().flat_map(Elements::iter);
         text.split(' ')
-            .chain(several.filter_map(Value::as_str))
+            .chain(several.filter_map(|scope| scope.as_text()))
             .filter(|scope| !scope.is_empty())
     }
 }
@@ -274,13 +278,15 @@ impl Principal {
 impl std::fmt::Debug for Claims {
     /// Names only: values are personal.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        self.0.fmt(f)
     }
 }
 
 #[cfg(test)]
 pub(crate) mod fixture {
     //! Principals for the tests of every floor.
+
+    use serde_json::Value;
 
     use super::super::keys::KeySet;
     use super::*;
@@ -299,6 +305,11 @@ pub(crate) mod fixture {
         }
     }
 
+    /// Claims as verification reads them.
+    pub(crate) fn packed(claims: &Value) -> Packed {
+        Packed::of(claims.as_object().expect("claims are an object"))
+    }
+
     /// A principal with these claims, of an issuer whose rules do not matter.
     pub(crate) fn principal_with(claims: Value) -> Principal {
         principal(rules("https://issuer.test"), claims)
@@ -309,6 +320,7 @@ pub(crate) mod fixture {
         let Value::Object(claims) = claims else {
             panic!("claims are an object");
         };
+        let claims = Packed::of(&claims);
         let keys = KeySet::from_secret(&[7; 32]).unwrap();
         let key = keys.iter().next().unwrap();
         Principal::from_verified(
@@ -326,7 +338,7 @@ pub(crate) mod fixture {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

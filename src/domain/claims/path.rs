@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use super::super::json::{Json, Members};
 
 /// Where a claim is found: names from the outside in.
 ///
@@ -64,11 +64,11 @@ impl ClaimPath {
     }
 
     /// The value at the path; `None` where there is none or it is null.
-    pub(super) fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
+    pub(super) fn find<'c>(&self, claims: Members<'c>) -> Option<Json<'c>> {
         let (first, rest) = self.0.split_first()?;
         rest.iter()
-            .try_fold(claims.get(&**first)?, |value, name| {
-                value.as_object()?.get(&**name)
+            .try_fold(claims.get(first)?, |value, name| {
+                value.as_object()?.get(name)
             })
             .filter(|value| !value.is_null())
     }
@@ -143,6 +143,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::super::json::Packed;
     use super::*;
 
     fn names(path: &str) -> Vec<String> {
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn the_walk_leads_through_objects_only() {
         let claims = json!({"a": {"b": {"c": 1}, "n": null}, "list": [{"x": 1}], "a.b": 2, "0": 3});
-        let claims = claims.as_object().unwrap();
+        let claims = Packed::of(claims.as_object().unwrap());
         let cases = [
             ("a.b.c", Some(json!(1))),
             (r"a\.b", Some(json!(2))),
@@ -214,7 +215,8 @@ mod tests {
         ];
         for (path, expected) in cases {
             let path = ClaimPath::parse(path).unwrap();
-            assert_eq!(path.find(claims), expected.as_ref(), "{path}");
+            let found = path.find(claims.members());
+            assert_eq!(found.map(|value| value.to_value()), expected, "{path}");
         }
     }
 

@@ -166,7 +166,7 @@ fn every_header_is_there_with_a_value_or_without() {
             .map(|(name, value)| {
                 (
                     name.to_string(),
-                    value.map(|value| value.to_str().unwrap().to_owned()),
+                    value.map(|value| str::from_utf8(value).unwrap().to_owned()),
                 )
             })
             .collect()
@@ -233,13 +233,14 @@ fn more_than_there_is_room_for_is_not_kept() {
     let values = identity.values(Some(&ann)).unwrap();
     assert_eq!(values.len(), 100);
     assert!(!Arc::ptr_eq(&values, &identity.values(Some(&ann)).unwrap()));
-    values.keep_answer(vec![0; ann.room()].into());
-    assert_eq!(values.answer(), None);
-    values.keep_answer("short".into());
-    assert_eq!(
-        values.answer().map(|answer| &answer[..]),
-        Some(b"short".as_slice())
-    );
+    let bob = fixture::principal_with(json!({"sub": "bob"}));
+    let values = self::identity(&["x-auth-user"]).values(Some(&bob)).unwrap();
+    let before = bob.weight();
+    values.keep_answer(&vec![0; bob.room()]);
+    assert_eq!((values.answer(), bob.weight()), (None, before));
+    values.keep_answer(b"short");
+    assert_eq!(values.answer(), Some(b"short".as_slice()));
+    assert!(bob.weight() < before, "nothing more will be kept");
 }
 
 proptest! {

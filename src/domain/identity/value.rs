@@ -1,55 +1,52 @@
 //! A claim as the value of a header, or the refusal to make it one.
 
-use http::HeaderValue;
-use serde_json::Value;
-
 use super::NonAscii;
+use crate::domain::json::Json;
 use crate::domain::reason::DenyReason;
 use crate::domain::request::push_encoded;
 use crate::domain::text::is_misleading;
 
-/// The header value of a claim; `None` where it has nothing to say.
+/// Appends the header value of a claim; nothing where it has nothing to say.
 pub(super) fn render(
-    claim: &Value,
+    claim: &Json<'_>,
     non_ascii: NonAscii,
     max_length: usize,
-) -> Result<Option<HeaderValue>, DenyReason> {
-    let mut text = String::new();
+    text: &mut String,
+) -> Result<(), DenyReason> {
+    let before = text.len();
     match claim {
-        Value::Null => {}
-        Value::Array(elements) => {
+        Json::Null => {}
+        Json::Array(elements) => {
             let elements = elements.iter().filter(|element| !element.is_null());
             for (place, element) in elements.enumerate() {
                 if place > 0 {
                     text.push(',');
                 }
-                push(&mut text, &plain(element), "%,", non_ascii)?;
+                push(text, &plain(&element), "%,", non_ascii)?;
             }
         }
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+        Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Object(_) => {
             let escaped = match non_ascii {
                 NonAscii::Percent => "%",
                 NonAscii::Utf8 | NonAscii::Deny => "",
             };
-            push(&mut text, &plain(claim), escaped, non_ascii)?;
+            push(text, &plain(claim), escaped, non_ascii)?;
         }
     }
-    if text.len() > max_length {
+    let value = text.as_bytes().get(before..).unwrap_or_default();
+    // RFC 9110 §5.5. No control character has come as far as here.
+    let is_field_content = value.iter().all(|byte| *byte >= b' ' && *byte != 0x7f);
+    if value.len() > max_length || !is_field_content {
         return Err(DenyReason::IdentityUnsafe);
     }
-    if text.is_empty() {
-        return Ok(None);
-    }
-    HeaderValue::try_from(text)
-        .map(Some)
-        .map_err(|_invalid| DenyReason::IdentityUnsafe)
+    Ok(())
 }
 
 /// A string as it is, anything else as compact JSON.
-fn plain(claim: &Value) -> std::borrow::Cow<'_, str> {
+fn plain<'j>(claim: &Json<'j>) -> std::borrow::Cow<'j, str> {
     match claim {
-        Value::String(text) => text.as_str().into(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+        Json::Text(text) => (*text).into(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
             claim.to_string().into()
         }
     }
@@ -98,10 +95,34 @@ fn push(
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::domain::json::Packed;
+
+    fn rendered(claim: &Value, non_ascii: NonAscii, most: usize) -> Result<String, DenyReason> {
+        let claims = json!({ "c": claim });
+        let claims = Packed::of(claims.as_object().unwrap());
+        let mut text = String::from("before");
+        super::render(
+            &claims.members().get("c").unwrap(),
+            non_ascii,
+            most,
+            &mut text,
+        )?;
+        Ok(text.split_off("before".len()))
+    }
+
+    fn render(
+        claim: &Value,
+        non_ascii: NonAscii,
+        most: usize,
+    ) -> Result<Option<HeaderValue>, DenyReason> {
+        let text = rendered(claim, non_ascii, most)?;
+        Ok((!text.is_empty()).then(|| HeaderValue::try_from(text).unwrap()))
+    }
 
     fn value(claim: &Value, non_ascii: NonAscii) -> Result<Option<String>, DenyReason> {
         let value = render(claim, non_ascii, 64)?;

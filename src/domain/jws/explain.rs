@@ -52,8 +52,8 @@ impl UnverifiedToken<'_> {
                 .seen(algorithm.name()),
         ];
         if allowed.is_ok() {
-            let typ = self.header.typ.as_deref();
-            let checks = claims::explain(typ, &self.claims, rules, now);
+            let typ = self.header.typ();
+            let checks = claims::explain(typ, self.claims.members(), rules, now);
             steps.push(Step::all("claims", "", checks));
         }
         steps
@@ -62,7 +62,7 @@ impl UnverifiedToken<'_> {
     /// The `kid` and `alg` that its key is looked up by.
     #[must_use]
     pub fn key_hint(&self) -> String {
-        let kid = self.header.kid.as_deref();
+        let kid = self.header.kid();
         let kid = kid.map_or_else(|| "no kid".to_owned(), |kid| format!("kid {}", shown(kid)));
         format!("{kid}, alg {}", self.header.algorithm.name())
     }

@@ -18,7 +18,7 @@ use super::algorithm::Algorithm;
 use super::claims::Principal;
 use super::json::JsonError;
 
-pub use verifying::{Thumbprint, VerifyingKey};
+pub use verifying::{KeyIdentity, Thumbprint, VerifyingKey};
 
 /// The usable keys of one issuer.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 //! that the key does not serve, so a public key can never be taken for a secret (RFC 8725 §3.1).
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::hmac;
@@ -17,10 +18,18 @@ use super::KeyError;
 
 /// A public key (or configured secret) that is fit to verify with.
 pub struct VerifyingKey {
-    kid: Option<Box<str>>,
-    thumbprint: Thumbprint,
+    identity: Arc<KeyIdentity>,
     /// One entry for each algorithm that the key serves, ready to verify.
     verifiers: Vec<(Algorithm, Verifier)>,
+}
+
+/// Which key it is, and what its set calls it: shared by every principal that it vouches for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct KeyIdentity {
+    /// The key's id, if it has one.
+    pub kid: Option<Box<str>>,
+    /// Which key it is.
+    pub thumbprint: Thumbprint,
 }
 
 /// Which key it is, whatever its `kid`: RFC 7638 with SHA-256; for a secret a MAC that only it makes.
@@ -51,13 +60,19 @@ impl VerifyingKey {
     /// The key's id, if it has one.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
+        self.identity.kid.as_deref()
     }
 
     /// Which key it is.
     #[must_use]
-    pub const fn thumbprint(&self) -> Thumbprint {
-        self.thumbprint
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.identity.thumbprint
+    }
+
+    /// Both of these, to be kept.
+    #[must_use]
+    pub const fn identity(&self) -> &Arc<KeyIdentity> {
+        &self.identity
     }
 
     /// The algorithms that it serves.
@@ -110,8 +125,10 @@ impl VerifyingKey {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let tag = hmac::sign(&key, b"gatefort key thumbprint");
         Ok(Self {
-            kid: None,
-            thumbprint: Thumbprint::from_octets(tag.as_ref()),
+            identity: Arc::new(KeyIdentity {
+                kid: None,
+                thumbprint: Thumbprint::from_octets(tag.as_ref()),
+            }),
             verifiers,
         })
     }
@@ -143,8 +160,7 @@ impl VerifyingKey {
             BASE64_URL_SAFE_NO_PAD.encode(modulus),
         ));
         Ok(Self {
-            kid,
-            thumbprint,
+            identity: Arc::new(KeyIdentity { kid, thumbprint }),
             verifiers,
         })
     }
@@ -166,8 +182,7 @@ impl VerifyingKey {
             BASE64_URL_SAFE_NO_PAD.encode(y),
         ));
         Ok(Self {
-            kid,
-            thumbprint,
+            identity: Arc::new(KeyIdentity { kid, thumbprint }),
             verifiers: vec![(curve.algorithm, Verifier::Public(key))],
         })
     }
@@ -181,8 +196,7 @@ impl VerifyingKey {
             BASE64_URL_SAFE_NO_PAD.encode(x),
         ));
         Ok(Self {
-            kid,
-            thumbprint,
+            identity: Arc::new(KeyIdentity { kid, thumbprint }),
             verifiers: vec![(Algorithm::EdDsa, Verifier::Public(key))],
         })
     }
@@ -198,16 +212,14 @@ impl VerifyingKey {
 impl PartialEq for VerifyingKey {
     /// The same key, under the same id, for the same algorithms.
     fn eq(&self, other: &Self) -> bool {
-        self.kid == other.kid
-            && self.thumbprint == other.thumbprint
-            && self.algorithms().eq(other.algorithms())
+        self.identity == other.identity && self.algorithms().eq(other.algorithms())
     }
 }
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyingKey")
-            .field("kid", &self.kid)
+            .field("kid", &self.identity.kid)
             .field("algorithms", &self.algorithms().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }

@@ -2,13 +2,12 @@
 //!
 //! Asks the very questions that decide. Of a principal it shows what the rule names, and no more.
 
-use serde_json::Value;
-
 use super::expression::Expression;
 use super::requirement::{Part, Requirement, has_claim};
 use super::{Access, Rule, RuleId, RuleMode, RuleSet};
 use crate::domain::claims::Principal;
 use crate::domain::explanation::{Reader, Step, listed, shown};
+use crate::domain::json::Json;
 use crate::domain::reason::DenyReason;
 use crate::domain::request::RequestContext;
 
@@ -185,7 +184,7 @@ impl Part {
                         None => "absent".to_owned(),
                         Some(_) if holds => "so it is".to_owned(),
                         Some(claim) if reader == Reader::Asker => shown(&claim.to_string()),
-                        Some(Value::Array(_)) => "a list without it".to_owned(),
+                        Some(Json::Array(_)) => "a list without it".to_owned(),
                         Some(_) => "another value".to_owned(),
                     };
                     Step::of("claim", outcome)

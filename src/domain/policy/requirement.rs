@@ -6,6 +6,7 @@ use serde_json::{Number, Value};
 
 use super::Expression;
 use crate::domain::claims::{ClaimPath, Principal};
+use crate::domain::json::Json;
 use crate::domain::reason::{Denial, DenyReason};
 use crate::domain::request::RequestContext;
 
@@ -145,30 +146,33 @@ impl Part {
 /// Whether a principal's claim is as required.
 pub(super) fn has_claim(principal: &Principal, path: &ClaimPath, required: &Value) -> bool {
     let claim = principal.claims().get(path);
-    claim.is_some_and(|claim| satisfies(claim, required))
+    claim.is_some_and(|claim| satisfies(&claim, required))
 }
 
 /// Whether a claim equals the required value or, as an array, contains it.
-fn satisfies(claim: &Value, required: &Value) -> bool {
+fn satisfies(claim: &Json<'_>, required: &Value) -> bool {
     equal(claim, required)
         || claim
             .as_array()
-            .is_some_and(|elements| elements.iter().any(|element| equal(element, required)))
+            .is_some_and(|elements| elements.iter().any(|element| equal(&element, required)))
 }
 
 /// Equality of JSON values; numbers by value, so that `1` and `1.0` are equal, as they are in JSON.
-fn equal(a: &Value, b: &Value) -> bool {
+fn equal(a: &Json<'_>, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => equal_numbers(a, b),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        (Json::Null, Value::Null) => true,
+        (Json::Bool(a), Value::Bool(b)) => a == b,
+        (Json::Number(a), Value::Number(b)) => equal_numbers(a, b),
+        (Json::Text(a), Value::String(b)) => a == b,
+        (Json::Array(a), Value::Array(b)) => {
+            a.iter().count() == b.len() && a.iter().zip(b).all(|(a, b)| equal(&a, b))
         }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
+        (Json::Object(a), Value::Object(b)) => {
+            let mut members = a.iter();
+            a.iter().count() == b.len()
+                && members.all(|(name, a)| b.get(name).is_some_and(|b| equal(&a, b)))
         }
-        _ => a == b,
+        _ => false,
     }
 }
 

@@ -4,7 +4,7 @@
 //! 0. So nothing here starts from a default: each message is written out, from an exhaustive match.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue as Value};
+use http::HeaderName;
 
 use super::super::Answers;
 use super::super::problem;
@@ -205,8 +205,8 @@ fn push_new(names: &mut Vec<Bytes>, name: &str) {
     }
 }
 
-fn text(value: &Value) -> Result<Bytes, NotText> {
-    std::str::from_utf8(value.as_bytes())
+fn text(value: &[u8]) -> Result<Bytes, NotText> {
+    std::str::from_utf8(value)
         .map(|text| Bytes::copy_from_slice(text.as_bytes()))
         .map_err(|_not_utf8| NotText)
 }

@@ -24,7 +24,6 @@ pub(super) fn of(grant: &Grant, rule: Option<RuleId>) -> Struct {
         put(&mut metadata, "scopes", list(principal.scopes()));
         let mut identity = Struct::default();
         for (name, value) in grant.identity().headers.iter() {
-            let value = value.map(http::HeaderValue::as_bytes);
             if let Some(value) = value.and_then(|value| std::str::from_utf8(value).ok()) {
                 put(&mut identity, name.as_str(), text(value));
             }

@@ -200,7 +200,7 @@ fn decode(message: Bytes) -> Result<CheckRequest, DenyReason> {
 }
 
 /// Puts a message, given in parts, into its frame.
-fn frame(message: &Encoded) -> Bytes {
+fn frame(message: &Encoded<'_>) -> Bytes {
     let Encoded { most, rest } = message;
     let rest = rest.as_ref().map_or(&[][..], |rest| rest);
     let length = most.len() + rest.len();

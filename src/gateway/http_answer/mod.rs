@@ -59,7 +59,9 @@ fn allow(
     }
     // Last: what identity says of a header stands.
     for (name, value) in identity.iter() {
-        headers.insert(name.clone(), value.cloned().unwrap_or(EMPTY));
+        // Clean by construction, too.
+        let value = value.and_then(|value| HeaderValue::from_bytes(value).ok());
+        headers.insert(name.clone(), value.unwrap_or(EMPTY));
     }
     let mut response = Response::new(Bytes::new());
     *response.headers_mut() = headers;

@@ -369,7 +369,7 @@ mapping! {
 mapping! {
     /// `cache`: verified tokens, so that a token's signature is verified once and not on each request.
     RawCache ("a mapping such as {max_bytes: 64MiB}") {
-        /// How much memory they may take; `0` remembers none. Default `64MiB`: ten to twenty thousand live tokens.
+        /// How much memory they may take; `0` remembers none. Default `64MiB`: thirty to fifty thousand live tokens; docs/capacity.md has what one takes.
         max_bytes: At<usize> = size,
     }
 }

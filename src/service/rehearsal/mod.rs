@@ -248,7 +248,7 @@ impl Rehearsal {
                 .headers
                 .iter()
                 .map(|(name, value)| {
-                    let value = value.map(|value| String::from_utf8_lossy(value.as_bytes()));
+                    let value = value.map(|value| String::from_utf8_lossy(value));
                     (name.clone(), value.map(std::borrow::Cow::into_owned))
                 })
                 .collect(),

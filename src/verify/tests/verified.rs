@@ -6,7 +6,7 @@ use super::super::KeyState;
 use super::super::digest::DigestKey;
 use super::super::issuer::Issuer as Configured;
 use super::super::issuer::Workshop;
-use super::super::verified::{Known, VerifiedTokens};
+use super::super::verified::VerifiedTokens;
 use super::*;
 use crate::domain::claims::fixture;
 
@@ -148,12 +148,9 @@ async fn what_is_remembered_stays_within_its_bytes() {
         let text = format!("token {number}");
         // Of very different sizes.
         let claims = json!({"sub": text, "note": "x".repeat(number % 3000)});
-        let known = Known {
-            principal: Arc::new(fixture::principal_with(claims)),
-            issuer: Arc::clone(&issuer),
-        };
+        let principal = Arc::new(fixture::principal_with(claims));
         let digest = digests.digest(BearerToken::new(&text));
-        tokens.insert(digest, known);
+        tokens.insert(digest, &principal, &issuer);
         assert!(tokens.counts().bytes <= u64::try_from(CACHE).expect("small"));
     }
     assert!(
@@ -168,7 +165,7 @@ async fn what_is_remembered_stays_within_its_bytes() {
     let none = none.with_cache(0).verified;
     let principal = Arc::new(fixture::principal_with(json!({})));
     let digest = digests.digest(BearerToken::new("t"));
-    none.insert(digest, Known { principal, issuer });
+    none.insert(digest, &principal, &issuer);
     assert_eq!((none.counts().entries, none.counts().bytes), (0, 0));
     assert!(none.get(digest).is_none());
 }
@@ -194,12 +191,9 @@ proptest! {
     fn no_token_is_taken_for_another(token in "[a-c.]{0,40}", other in "[a-c.]{0,40}", at in 0usize..40) {
         let tokens = VerifiedTokens::new(CACHE);
         let digests = DigestKey::generate().expect("random");
-        let known = Known {
-            principal: Arc::new(fixture::principal_with(json!({}))),
-            issuer: some_issuer(),
-        };
+        let principal = Arc::new(fixture::principal_with(json!({})));
         let digest = |text: &str| digests.digest(BearerToken::new(text));
-        tokens.insert(digest(&token), known);
+        tokens.insert(digest(&token), &principal, &some_issuer());
         prop_assert!(tokens.get(digest(&token)).is_some());
         let mut near = token.clone();
         near.insert(at.min(token.len()), 'd');

@@ -49,7 +49,7 @@ fn the_examples_of_rfc_7515_verify() {
         let token = format!("{header}.{PAYLOAD}.{signature}");
         let principal = verify(&token, &rules, &keys, UnixTime(1_300_819_379)).unwrap();
         assert_eq!(
-            principal.claims().as_map()["http://example.com/is_root"],
+            principal.claims().members().to_map()["http://example.com/is_root"],
             true
         );
         let late = verify(&token, &rules, &keys, UnixTime(1_300_819_410)).map(drop);

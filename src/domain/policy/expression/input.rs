@@ -6,10 +6,11 @@ use cel::common::types::{
     CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt,
 };
 use cel::common::value::Val;
-use serde_json::{Number, Value};
+use serde_json::Number;
 
 use super::analysis::{Names, Reads};
 use crate::domain::claims::Principal;
+use crate::domain::json::Json;
 use crate::domain::reason::DenyReason;
 use crate::domain::request::RequestContext;
 
@@ -22,17 +23,17 @@ type Entries<'v> = HashMap<CelMapKey<'v>, Box<dyn Val + 'v>>;
 ///
 /// Converted for each decision, at the price of the claims that the expression names.
 pub(super) fn claims<'v>(read: &Names, principal: &'v Principal) -> Option<CelMap<'v>> {
-    let claims = principal.claims().as_map();
+    let claims = principal.claims().members();
     let entries: Entries<'v> = match read {
         Names::None => return None,
-        Names::Some(names) => names
+        Names::Some(names) => claims
             .iter()
-            .filter_map(|name| claims.get_key_value(&**name))
-            .map(|(name, value)| (key(name), of_json(value)))
+            .filter(|(name, _)| names.iter().any(|read| **read == **name))
+            .map(|(name, value)| (key(name), of_json(&value)))
             .collect(),
         Names::All => claims
             .iter()
-            .map(|(name, value)| (key(name), of_json(value)))
+            .map(|(name, value)| (key(name), of_json(&value)))
             .collect(),
     };
     Some(entries.into())
@@ -99,20 +100,20 @@ fn headers<'v>(read: &Names, request: &'v RequestContext<'_>) -> Result<Entries<
         .collect())
 }
 
-fn of_json<'v>(value: &'v Value) -> Box<dyn Val + 'v> {
+fn of_json<'v>(value: &Json<'v>) -> Box<dyn Val + 'v> {
     match value {
-        Value::Null => Box::new(CelNull),
-        Value::Bool(value) => Box::new(CelBool::from(*value)),
-        Value::Number(number) => of_number(number),
-        Value::String(value) => text(value),
-        Value::Array(elements) => {
-            let elements: Vec<_> = elements.iter().map(of_json).collect();
+        Json::Null => Box::new(CelNull),
+        Json::Bool(value) => Box::new(CelBool::from(*value)),
+        Json::Number(number) => of_number(number),
+        Json::Text(value) => text(value),
+        Json::Array(elements) => {
+            let elements: Vec<_> = elements.iter().map(|value| of_json(&value)).collect();
             Box::new(CelList::from(elements))
         }
-        Value::Object(members) => {
+        Json::Object(members) => {
             let members: Entries<'v> = members
                 .iter()
-                .map(|(name, value)| (key(name), of_json(value)))
+                .map(|(name, value)| (key(name), of_json(&value)))
                 .collect();
             Box::new(CelMap::from(members))
         }

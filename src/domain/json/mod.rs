@@ -5,11 +5,16 @@
 //! numbers beyond an `f64`. Nesting is bounded, so neither reading nor dropping a value can
 //! exhaust the stack; the cost is linear in the text.
 
-use std::cell::Cell;
+mod packed;
+mod packer;
+
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
+
+pub use packed::{Elements, Json, Members, Packed};
+use packer::{Open, Packer};
 
 /// How deep objects and arrays may nest; the outermost object is 1.
 ///
@@ -33,122 +38,168 @@ pub enum JsonError {
     TooDeep,
 }
 
-/// Reads a JSON object strictly.
+/// Reads a JSON object strictly, into a tree.
 ///
 /// # Errors
 /// See [`JsonError`]; the text is never part of the error.
 pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
-    let text = std::str::from_utf8(text).map_err(|_not_utf8| JsonError::Syntax)?;
-    let defect = Cell::new(None);
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let strict = Strict {
-        depth: 0,
-        defect: &defect,
-    };
-    let value = strict
-        .deserialize(&mut deserializer)
-        .map_err(|_syntax| defect.get().unwrap_or(JsonError::Syntax))?;
-    deserializer.end().map_err(|_trailing| JsonError::Syntax)?;
-    match value {
-        Value::Object(members) => Ok(members),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(JsonError::NotAnObject)
-        }
-    }
+    Ok(parse(text)?.members().to_map())
 }
 
-/// Builds a [`Value`] with our own checks.
+/// Reads a JSON object strictly, into one block of memory.
+///
+/// # Errors
+/// See [`JsonError`]; the text is never part of the error.
+pub fn parse(text: &[u8]) -> Result<Packed, JsonError> {
+    let text = std::str::from_utf8(text).map_err(|_not_utf8| JsonError::Syntax)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut packer = Packer::for_text(text.len());
+    let mut defect = None;
+    let strict = Strict {
+        packer: &mut packer,
+        depth: 0,
+        defect: &mut defect,
+    };
+    if strict.deserialize(&mut deserializer).is_err() {
+        return Err(defect.unwrap_or(JsonError::Syntax));
+    }
+    deserializer.end().map_err(|_trailing| JsonError::Syntax)?;
+    packer.finish()
+}
+
+/// Packs a value with our own checks.
 ///
 /// `serde_json`'s own `Value` takes the last of repeated members, and reparses what hides
 /// behind its private member names.
-#[derive(Clone, Copy)]
-struct Strict<'d> {
+struct Strict<'p> {
+    packer: &'p mut Packer,
     /// How many objects and arrays are open around the value.
     depth: usize,
     /// Where a defect other than syntax is remembered: serde's errors are text.
-    defect: &'d Cell<Option<JsonError>>,
+    defect: &'p mut Option<JsonError>,
+}
+
+/// Reads a member's name.
+struct Name<'p> {
+    strict: Strict<'p>,
+    open: &'p mut Open,
 }
 
 impl Strict<'_> {
-    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
-        let depth = self.depth + 1;
-        if depth > MAX_DEPTH {
-            return Err(self.fail(JsonError::TooDeep));
+    fn again(&mut self) -> Strict<'_> {
+        Strict {
+            packer: self.packer,
+            depth: self.depth,
+            defect: self.defect,
         }
-        Ok(Self { depth, ..self })
     }
 
-    fn fail<E: serde::de::Error>(self, defect: JsonError) -> E {
-        self.defect.set(Some(defect));
+    fn deeper<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.fail(JsonError::TooDeep));
+        }
+        Ok(())
+    }
+
+    fn fail<E: serde::de::Error>(&mut self, defect: JsonError) -> E {
+        *self.defect = Some(defect);
         E::custom(defect)
     }
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.packer.null();
+        Ok(())
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.packer.bool(value);
+        Ok(())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.packer.unsigned(value);
+        Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.packer.signed(value);
+        Ok(())
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("number out of range"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let inner = self.inner()?;
-        let mut values = Vec::new();
-        while let Some(value) = elements.next_element_seed(inner)? {
-            values.push(value);
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        if !value.is_finite() {
+            return Err(E::custom("number out of range"));
         }
-        Ok(Value::Array(values))
+        self.packer.float(value);
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let inner = self.inner()?;
-        let mut values = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if values.contains_key(&name) {
-                return Err(self.fail(JsonError::RepeatedMember));
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.packer.text(value);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        self.deeper()?;
+        let open = self.packer.open_array();
+        while elements.next_element_seed(self.again())?.is_some() {}
+        self.packer.close(&open);
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        self.deeper()?;
+        let mut open = self.packer.open_object();
+        loop {
+            let name = Name {
+                strict: self.again(),
+                open: &mut open,
+            };
+            if members.next_key_seed(name)?.is_none() {
+                break;
             }
-            let value = members.next_value_seed(inner)?;
-            values.insert(name, value);
+            members.next_value_seed(self.again())?;
         }
-        Ok(Value::Object(values))
+        self.packer.close(&open);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: serde::de::Error>(mut self, name: &str) -> Result<(), E> {
+        let named = self.strict.packer.name(self.open, name);
+        named.map_err(|defect| self.strict.fail(defect))
     }
 }
 
