@@ -75,4 +75,5 @@ mod tidy;
 mod tls;
 #[cfg(test)]
 mod traces;
+#[cfg(test)]
 mod typestate;
