@@ -1,16 +1,14 @@
-//! What a reload cannot change: listeners are bound, their limits and the log are set up once.
+//! What a reload cannot change: listeners are bound, and their limits set up, once.
 
 use std::time::Duration;
 
 use super::config::{Config, Limits, ListenSettings, RevocationConfig};
-use crate::telemetry::settings::{LogFormat, LogLevel};
 
 /// The settings that are in force from start to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fixed {
     listen: ListenSettings,
     limits: Limits,
-    log: (LogFormat, LogLevel),
     /// The list and its file outlive every configuration; so do the endpoints that fill it.
     revocation: Option<RevocationConfig>,
     /// From a request's head to its answer. A message may arrive as slowly as a head may, then the
@@ -24,7 +22,6 @@ impl Fixed {
         Self {
             listen: config.listen.clone(),
             limits: config.limits.clone(),
-            log: (config.log.format, config.log.level),
             revocation: config.revocation.clone(),
             request_time: config.limits.header_read_timeout + config.deadline,
         }
@@ -61,8 +58,6 @@ impl Fixed {
                 "limits.max_header_bytes",
                 self.limits.max_header_bytes != new.limits.max_header_bytes,
             ),
-            ("log.format", self.log.0 != new.log.0),
-            ("log.level", self.log.1 != new.log.1),
             ("revocation", self.revocation != new.revocation),
             // A decision's time follows the file, but no longer than connections grant a request.
             ("deadline", config.deadline > self.request_time),
@@ -113,9 +108,8 @@ mod tests {
                 "limits: {idle_timeout: 60s, max_header_bytes: 8192}",
                 &["limits.idle_timeout", "limits.max_header_bytes"],
             ),
-            ("log: {format: text}", &["log.format"]),
-            ("log: {level: warn, decisions: off}", &["log.level"]),
-            ("log: {decisions: denied}", &[]),
+            ("log: {format: text, level: warn, decisions: off}", &[]),
+            ("tracing: {endpoint: 'http://127.0.0.1:4318'}", &[]),
             (
                 "revocation: {secret: 0123456789abcdef0123456789abcdef}",
                 &["revocation"],

@@ -16,6 +16,7 @@ use crate::domain::claims::{TokenRules, UnixTime};
 use crate::domain::named::Named;
 use crate::domain::policy::RuleSet;
 use crate::gateway::{DoorState, LiveDoors};
+use crate::telemetry::settings::LogSettings;
 use crate::telemetry::{Load, LogQueue, ReloadCounts, Telemetry, timestamp};
 use crate::verify::clock::{Clock, SystemClock};
 use crate::verify::revocations::{RevocationStatus, Revocations};
@@ -94,6 +95,7 @@ pub(super) struct Refused {
 pub(super) struct Next {
     state: DoorState,
     config: ConfigStatus,
+    log: LogSettings,
 }
 
 impl Live {
@@ -172,19 +174,26 @@ impl Live {
         };
         warn(&config.warnings);
         let clock = Arc::clone(&before.authorizer.clock);
+        let log = config.log;
         let state = assemble(config, telemetry, clock, |issuers, size| {
             before.authorizer.verifier.reload(issuers, size)
         })?;
         Ok(Next {
             state,
             config: status,
+            log,
         })
     }
 
     /// Puts the next configuration in force; who reads of it in `/status` is answered by it.
     pub(super) fn apply(&self, next: Next) -> Arc<ConfigStatus> {
-        let Next { state, mut config } = next;
+        let Next {
+            state,
+            mut config,
+            log,
+        } = next;
         let telemetry = Arc::clone(&state.telemetry);
+        telemetry.follow_log(&log);
         self.doors.replace(state);
         telemetry.config_reloaded(config.sha256.as_deref().unwrap_or_default());
         config.applied_at = timestamp();

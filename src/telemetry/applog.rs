@@ -5,13 +5,13 @@ use std::fmt::Debug;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{Layer, Registry, reload};
 
 use super::line::{Line, Truth};
 use super::queue::LogQueue;
-use super::settings::LogLevel;
+use super::settings::{LogLevel, LogSettings};
 use super::timestamp::timestamp;
 
 /// Makes `tracing` events of the whole process go to `queue`; later calls change nothing.
@@ -35,10 +35,32 @@ pub fn log_panics() {
     }));
 }
 
+/// What chooses among events, and can be chosen anew.
+pub(super) type Filter = reload::Handle<Targets, Registry>;
+
+impl LogQueue {
+    /// Goes on by other settings: format and level.
+    pub(super) fn follow(&self, settings: &LogSettings) {
+        self.set_format(settings.format);
+        if let Some(filter) = self.filter().and_then(|filter| filter.get()) {
+            // Without a subscriber (a test's has ended) there is nobody to tell.
+            let _gone = filter.modify(|chosen| *chosen = events(settings.level));
+        }
+    }
+}
+
+fn subscriber(queue: LogQueue, level: LogLevel) -> impl Subscriber + Send + Sync {
+    let (filter, handle) = reload::Layer::new(events(level));
+    if let Some(place) = queue.filter() {
+        let _first = place.get_or_init(|| handle);
+    }
+    tracing_subscriber::registry().with(QueueLayer { queue }.with_filter(filter))
+}
+
 /// Our own events from `level` on, other crates' warnings and errors.
 ///
 /// Never more of the others: at `debug` an HTTP library may show header fields, credentials among them.
-fn subscriber(queue: LogQueue, level: LogLevel) -> impl Subscriber + Send + Sync {
+fn events(level: LogLevel) -> Targets {
     let own = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -46,10 +68,9 @@ fn subscriber(queue: LogQueue, level: LogLevel) -> impl Subscriber + Send + Sync
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let filter = Targets::new()
+    Targets::new()
         .with_default(own.min(LevelFilter::WARN))
-        .with_target(env!("CARGO_CRATE_NAME"), own);
-    tracing_subscriber::registry().with(QueueLayer { queue }.with_filter(filter))
+        .with_target(env!("CARGO_CRATE_NAME"), own)
 }
 
 struct QueueLayer {
@@ -162,6 +183,35 @@ mod tests {
         assert_eq!(value["issuer"], "a");
         assert_eq!(value["error"], "outer: disk\nfull");
         assert_eq!(value["target"], "gatefort::telemetry::applog::tests");
+    }
+
+    #[test]
+    fn format_and_level_follow_the_settings() {
+        let sink = Sink::default();
+        let queue = LogQueue::start(LogFormat::Json, sink.clone()).unwrap();
+        let told = |level, format| {
+            queue.follow(&LogSettings {
+                level,
+                format,
+                ..LogSettings::default()
+            });
+            tracing::debug!("low");
+            tracing::warn!(target: "h2::codec", "theirs");
+            tracing::error!("high");
+        };
+        tracing::subscriber::with_default(subscriber(queue.clone(), LogLevel::Info), || {
+            told(LogLevel::Error, LogFormat::Text);
+            told(LogLevel::Debug, LogFormat::Json);
+        });
+        queue.flush(Duration::from_secs(5));
+        let text = sink.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].contains(" ERROR high target="), "{text}");
+        let messages = lines[1..].iter().map(|line| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            value["message"].as_str().unwrap().to_owned()
+        });
+        assert_eq!(messages.collect::<Vec<_>>(), ["low", "theirs", "high"]);
     }
 
     #[derive(Debug, thiserror::Error)]

@@ -50,7 +50,7 @@ pub use recent::{DEFAULT_KEEP, Recorded, RecordedRequest, Wanted};
 pub use reloads::ReloadCounts;
 pub use scrape::ListenerMetrics;
 use scrape::Scrape;
-use settings::DecisionLog;
+use settings::{DecisionLog, LogSettings};
 pub use shadow::{CandidateStatus, ShadowSeries, ShadowStatus};
 pub use tap::{Copied, Evidence, Observed, Tap};
 pub use timestamp::timestamp;
@@ -252,6 +252,11 @@ impl Telemetry {
                 self.keep(explains, decided);
             }));
         }
+    }
+
+    /// Writes the log by other settings from now on; which decisions have a line is each configuration's own.
+    pub fn follow_log(&self, settings: &LogSettings) {
+        self.log.follow(settings);
     }
 
     /// Lets more decisions be kept: to be called every second.

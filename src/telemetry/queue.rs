@@ -4,10 +4,11 @@
 //! A reader of stderr that stopped, or a full disk behind it, costs lines, not answers.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::applog::Filter;
 use super::line::Line;
 use super::settings::LogFormat;
 use super::timestamp::timestamp;
@@ -30,7 +31,6 @@ const NOTICE: Duration = Duration::from_secs(1);
 pub struct LogQueue {
     /// `None` where lines are not wanted at all.
     senders: Option<Arc<Senders>>,
-    format: LogFormat,
 }
 
 /// The thread that writes log lines could not be started.
@@ -40,7 +40,11 @@ pub struct LogThreadError(#[source] std::io::Error);
 
 /// All who send: when the last is gone, the thread ends.
 #[derive(Debug)]
-struct Senders(Arc<Shared>);
+struct Senders {
+    shared: Arc<Shared>,
+    /// Which of the process's own events get a line.
+    filter: OnceLock<Filter>,
+}
 
 /// What senders and the writer share.
 #[derive(Debug)]
@@ -53,6 +57,8 @@ struct Shared {
     gone: Condvar,
     dropped: AtomicU64,
     capacity: usize,
+    /// Whether lines are for people.
+    is_text: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -84,17 +90,14 @@ impl LogQueue {
     /// A queue whose lines go nowhere.
     #[must_use]
     pub const fn discard() -> Self {
-        Self {
-            senders: None,
-            format: LogFormat::Json,
-        }
+        Self { senders: None }
     }
 
     /// How many lines were dropped because there was no room for them.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let senders = self.senders.as_ref();
-        senders.map_or(0, |senders| senders.0.dropped.load(Ordering::Relaxed))
+        senders.map_or(0, |senders| senders.shared.dropped.load(Ordering::Relaxed))
     }
 
     /// Waits until everything sent so far is written, but no longer than `limit`.
@@ -102,22 +105,38 @@ impl LogQueue {
         let Some(senders) = &self.senders else {
             return;
         };
-        let waiting = senders.0.waiting();
+        let waiting = senders.shared.waiting();
         let taken = waiting.taken;
         let is_late = |waiting: &mut Waiting| waiting.written < taken;
         // Either it is written, or time is up: nothing more can be done about it here.
-        let _outcome = senders.0.gone.wait_timeout_while(waiting, limit, is_late);
+        let _outcome = senders
+            .shared
+            .gone
+            .wait_timeout_while(waiting, limit, is_late);
     }
 
     /// How lines are written.
-    pub(super) const fn format(&self) -> LogFormat {
-        self.format
+    pub(super) fn format(&self) -> LogFormat {
+        let senders = self.senders.as_ref();
+        senders.map_or(LogFormat::Json, |senders| senders.shared.format())
+    }
+
+    /// How lines are written from now on; those that wait already stay as they are.
+    pub(super) fn set_format(&self, format: LogFormat) {
+        if let Some(senders) = &self.senders {
+            senders.shared.set_format(format);
+        }
+    }
+
+    /// What chooses among the process's own events; the first one stays.
+    pub(super) fn filter(&self) -> Option<&OnceLock<Filter>> {
+        self.senders.as_ref().map(|senders| &senders.filter)
     }
 
     /// Sends a line, or drops and counts it.
     pub(super) fn send(&self, line: Line) {
         if let Some(senders) = &self.senders {
-            senders.0.send(&line.finish());
+            senders.shared.send(&line.finish());
         }
     }
 
@@ -132,23 +151,26 @@ impl LogQueue {
             gone: Condvar::new(),
             dropped: AtomicU64::new(0),
             capacity,
+            is_text: AtomicBool::new(format == LogFormat::Text),
         });
         let writer = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || writer.write_all(out, format))
+            .spawn(move || writer.write_all(out))
             .map_err(LogThreadError)?;
         Ok(Self {
-            senders: Some(Arc::new(Senders(shared))),
-            format,
+            senders: Some(Arc::new(Senders {
+                shared,
+                filter: OnceLock::new(),
+            })),
         })
     }
 }
 
 impl Drop for Senders {
     fn drop(&mut self) {
-        self.0.waiting().closed = true;
-        self.0.come.notify_one();
+        self.shared.waiting().closed = true;
+        self.shared.come.notify_one();
     }
 }
 
@@ -156,6 +178,19 @@ impl Shared {
     /// A panic elsewhere leaves whole lines.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn format(&self) -> LogFormat {
+        if self.is_text.load(Ordering::Relaxed) {
+            LogFormat::Text
+        } else {
+            LogFormat::Json
+        }
+    }
+
+    fn set_format(&self, format: LogFormat) {
+        let is_text = format == LogFormat::Text;
+        self.is_text.store(is_text, Ordering::Relaxed);
     }
 
     fn send(&self, line: &[u8]) {
@@ -175,7 +210,7 @@ impl Shared {
     }
 
     /// Writes until every sender is gone. Write errors are not ours to report: this is where we would.
-    fn write_all(&self, mut out: impl Write, format: LogFormat) {
+    fn write_all(&self, mut out: impl Write) {
         let mut batch = Vec::new();
         let mut noticed = (0, None::<Instant>);
         while self.wait() {
@@ -188,7 +223,12 @@ impl Shared {
             let lost = self.dropped.load(Ordering::Relaxed);
             let due = noticed.1.is_none_or(|at| at.elapsed() >= NOTICE);
             if lost > noticed.0 && due {
-                let mut line = Line::new(format, &timestamp(), "WARN", "log lines were dropped");
+                let mut line = Line::new(
+                    self.format(),
+                    &timestamp(),
+                    "WARN",
+                    "log lines were dropped",
+                );
                 line.number("lines", lost - noticed.0);
                 batch.extend_from_slice(&line.finish());
                 noticed = (lost, Some(Instant::now()));

@@ -367,12 +367,10 @@ issuers: [{{issuer: '{}', audiences: any, secret_file: key, algorithms: [HS256]}
     assert_eq!(server.code("/", Some(&token("b"))).await, 200);
     // What cannot change is named, what can has changed.
     let status = server
-        .reload(&yaml(
-            "limits: {connections: 9}\nrealm: new\nlog: {format: text}\n",
-        ))
+        .reload(&yaml("limits: {connections: 9}\nrealm: new\n"))
         .await;
     let needs = &status["config"]["needs_restart"];
-    assert_eq!(needs, &json!(["limits.connections", "log.format"]));
+    assert_eq!(needs, &json!(["limits.connections"]));
     let answer = server.ask(Door::AuthRequest, "/", None).await;
     assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"new\"");
     server.until_logged("needs a restart").await;
@@ -384,4 +382,36 @@ issuers: [{{issuer: '{}', audiences: any, secret_file: key, algorithms: [HS256]}
         log.contains("\"message\":\"stopped\""),
         "SIGHUP ended it: {log}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_changes_how_much_is_logged_and_how_it_is_written() {
+    let server = Gatefort::start(&even(), "/readyz");
+    for (version, log) in [
+        (2, "log: {format: text, level: error}"),
+        (3, "log: {format: text, decisions: off}"),
+        (4, "log: {decisions: denied}"),
+    ] {
+        let status = server.reload(&format!("{}{log}\n", even())).await;
+        assert_eq!(status["config"]["version"], version);
+        assert_eq!(status["config"]["needs_restart"], json!([]));
+        server
+            .ask(Door::AuthRequest, &format!("/version-{version}"), None)
+            .await;
+    }
+    let log = server.stop();
+    for (line, is_there) in [
+        ("INFO decision verdict=deny", true),
+        ("path=/version-2", true),
+        ("/version-3", false),
+        ("\"path\":\"/version-4\"", true),
+        ("version=2", false),
+        ("INFO configuration reloaded cause=SIGHUP version=3", true),
+        (
+            "\"message\":\"configuration reloaded\",\"cause\":\"SIGHUP\",\"version\":4",
+            true,
+        ),
+    ] {
+        assert_eq!(log.contains(line), is_there, "{line}: {log}");
+    }
 }
