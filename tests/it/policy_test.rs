@@ -161,7 +161,7 @@ fn a_case_that_fails_says_why() {
     let (code, shown, errors) = files.run(&["--junit", "junit.xml"]);
     assert_eq!(code, Some(1), "{shown}{errors}");
     for part in [
-        "  FAIL  verdict  (cases.yaml:4)\n        verdict: wanted allow, got deny\n        decided: deny, token_missing, by rule 5 `/**`\n",
+        "  FAIL  verdict  (cases.yaml:4)\n        verdict: wanted allow, got deny\n        decided: deny, token_missing, by rule 5 `/**`\n        DENY  token_missing  rule 5 `/**`\n",
         "        reason: wanted token_expired, got token_missing\n",
         "        rule: wanted tenant, got 1 `open`\n",
         "        status: wanted 403, got 401\n",
@@ -290,14 +290,14 @@ fn the_page_is_true() {
     let page = fs::read_to_string(root("docs/policy-tests.md")).unwrap();
     let block = |name: &str| {
         let (_, rest) = page
-            .split_once(&format!("`{name}`:\n\n```"))
+            .split_once(&format!("{name}:\n\n```"))
             .unwrap_or_else(|| panic!("{name}"));
         let (_, rest) = rest.split_once('\n').unwrap();
         rest.split_once("```").unwrap().0.to_owned()
     };
     let folder = tempfile::tempdir().unwrap();
     for name in ["gatefort.yaml", "cases.yaml"] {
-        fs::write(folder.path().join(name), block(name)).unwrap();
+        fs::write(folder.path().join(name), block(&format!("`{name}`"))).unwrap();
     }
     let command = block("It answers");
     let (line, wanted) = command.split_once('\n').unwrap();

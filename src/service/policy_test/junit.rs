@@ -26,6 +26,7 @@ pub(super) fn written(report: &Report) -> String {
                 .iter()
                 .map(|rule| format!("rule {rule} never matched"))
                 .collect(),
+            steps: Vec::new(),
             seconds: 0.0,
         };
         push_suite(&mut xml, "rules", &[lacking]);
@@ -51,7 +52,8 @@ fn push_suite(xml: &mut String, name: &str, cases: &[Outcome]) {
         match ran.failures.split_first() {
             None => xml.push_str("/>\n"),
             Some((first, _)) => {
-                let (message, all) = (escaped(first), escaped(&ran.failures.join("\n")));
+                let all = [ran.failures.as_slice(), &ran.steps].concat().join("\n");
+                let (message, all) = (escaped(first), escaped(&all));
                 let _infallible = writeln!(
                     xml,
                     ">\n      <failure message=\"{message}\">{all}</failure>\n    </testcase>"

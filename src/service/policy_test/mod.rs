@@ -14,6 +14,7 @@ use super::config::cases::Case;
 use super::config::{Config, ConfigErrors, Environment};
 use super::output::{self, OutputError};
 use super::rehearsal::{CannotSay, Outcome, Rehearsal, RehearsalError};
+use crate::domain::explanation::Explanation;
 use crate::domain::policy::RuleId;
 use report::Report;
 
@@ -73,6 +74,8 @@ struct Ran {
     outcome: Result<Outcome, CannotSay>,
     /// Where it is not as wanted; nothing for a case that passed.
     differences: Vec<Difference>,
+    /// How it was decided, for a case that failed.
+    explanation: Option<Explanation>,
     took: Duration,
 }
 
@@ -135,10 +138,16 @@ async fn once(arguments: &TestArguments) -> Result<Report, TestError> {
             Ok(outcome) => differences(&case, outcome, &rehearsal),
             Err(_) => Vec::new(),
         };
+        let explanation = if differences.is_empty() {
+            None
+        } else {
+            rehearsal.explain(&case).await
+        };
         ran.push(Ran {
             case,
             outcome,
             differences,
+            explanation,
             took,
         });
     }

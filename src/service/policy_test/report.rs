@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 
 use super::{Ran, shown_rule};
+use crate::domain::explanation::Paint;
 use crate::service::output::plain;
 use crate::service::rehearsal::Rehearsal;
 
@@ -27,6 +28,8 @@ pub(super) struct Outcome {
     pub(super) name: String,
     /// In which ways it failed; none for a case that passed.
     pub(super) failures: Vec<String>,
+    /// How it was decided, step by step, where that can be told of a case that failed.
+    pub(super) steps: Vec<String>,
     pub(super) seconds: f64,
 }
 
@@ -87,8 +90,8 @@ impl Report {
                 continue;
             }
             writeln!(to, "  FAIL  {}  ({file}:{})", plain(&ran.name), ran.line)?;
-            for failure in &ran.failures {
-                writeln!(to, "        {}", plain(failure))?;
+            for line in ran.failures.iter().chain(&ran.steps) {
+                writeln!(to, "{}", format!("        {}", plain(line)).trim_end())?;
             }
         }
         writeln!(to)?;
@@ -126,7 +129,12 @@ impl Outcome {
             Ok(_) => {}
             Err(error) => failures.push(format!("cannot say: {error}")),
         }
+        let steps = ran.explanation.map(|told| told.to_text(Paint::Plain));
         Self {
+            steps: steps
+                .iter()
+                .flat_map(|text| text.lines().map(str::to_owned))
+                .collect(),
             file: ran.case.place.file.to_string(),
             line: ran.case.place.line,
             name: ran.case.name,

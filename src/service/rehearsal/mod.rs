@@ -16,6 +16,7 @@ use super::config::cases::{ALLOWED, Case, CaseRequest, CaseToken, Verdict};
 use super::signing::SigningError;
 use crate::authorizer::{self, Authorizer, Decision};
 use crate::domain::credential::TokenSource;
+use crate::domain::explanation::{Explanation, Reader};
 use crate::domain::named::Named;
 use crate::domain::policy::{Access, RuleId, RuleSet};
 use crate::domain::reason::{DenyReason, OutageReason};
@@ -37,6 +38,14 @@ pub(super) struct Rehearsal {
     mint: Mint,
     given: GivenAnswer,
     _stop: DropGuard,
+}
+
+/// The token of a case.
+struct Credential {
+    /// The header field that carries it.
+    field: Option<(String, String)>,
+    /// Why it was refused, where only that is known.
+    refused: Option<&'static str>,
 }
 
 /// What came of a case.
@@ -178,6 +187,42 @@ impl Rehearsal {
     /// # Errors
     /// The case does not say enough.
     pub(super) async fn decide(&self, case: &Case) -> Result<Outcome, CannotSay> {
+        let Credential { field, refused } = self.credential(case)?;
+        let headers = headers(&case.request, field.as_ref());
+        let verdict = match context(&case.request, headers) {
+            Ok(request) => self.authorizer.decide(&request).await,
+            Err(reason) => authorizer::Verdict::unreadable(reason),
+        };
+        let was_read = matches!(
+            &verdict.decision,
+            Decision::Deny(denial) if denial.reason == DenyReason::TokenMalformed
+        );
+        if was_read && case.token == CaseToken::Unread {
+            return Err(CannotSay::Unread);
+        }
+        let decision = refused.filter(|_| was_read).and_then(refusal);
+        let decision = decision.unwrap_or(verdict.decision);
+        Ok(self.outcome(&decision, verdict.rule))
+    }
+
+    /// Decides a case once more, and tells how; nothing for a token that is only known to have been refused.
+    pub(super) async fn explain(&self, case: &Case) -> Option<Explanation> {
+        let Credential { field, refused } = self.credential(case).ok()?;
+        if refused.is_some() {
+            return None;
+        }
+        Some(
+            match context(&case.request, headers(&case.request, field.as_ref())) {
+                Ok(request) => self.authorizer.explain(&request).await,
+                Err(reason) => {
+                    let verdict = authorizer::Verdict::unreadable(reason);
+                    self.authorizer.account_for(None, &verdict, Reader::Asker)
+                }
+            },
+        )
+    }
+
+    fn credential(&self, case: &Case) -> Result<Credential, CannotSay> {
         let now = self.authorizer.clock.now();
         let mut refused = match &case.token {
             CaseToken::Refused(reason) => Some(*reason),
@@ -210,30 +255,10 @@ impl Rehearsal {
         };
         let place = place.or(self.authorizer.token_sources.first());
         let credential = text.zip(place).map(|(text, place)| field(place, &text));
-        let verdict = self.ask(&case.request, credential.as_ref()).await;
-        let was_read = matches!(
-            &verdict.decision,
-            Decision::Deny(denial) if denial.reason == DenyReason::TokenMalformed
-        );
-        if was_read && case.token == CaseToken::Unread {
-            return Err(CannotSay::Unread);
-        }
-        let decision = refused.filter(|_| was_read).and_then(refusal);
-        let decision = decision.unwrap_or(verdict.decision);
-        Ok(self.outcome(&decision, verdict.rule))
-    }
-
-    async fn ask(
-        &self,
-        request: &CaseRequest,
-        credential: Option<&(String, String)>,
-    ) -> authorizer::Verdict {
-        let fields = request.headers.iter().chain(credential);
-        let fields = fields.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        match context(request, Headers::new(fields.collect())) {
-            Ok(request) => self.authorizer.decide(&request).await,
-            Err(reason) => authorizer::Verdict::unreadable(reason),
-        }
+        Ok(Credential {
+            field: credential,
+            refused,
+        })
     }
 
     fn outcome(&self, decision: &Decision, rule: Option<RuleId>) -> Outcome {
@@ -264,6 +289,13 @@ impl Rehearsal {
             headers,
         }
     }
+}
+
+/// A case's header fields, with the one that carries its token.
+fn headers<'c>(request: &'c CaseRequest, credential: Option<&'c (String, String)>) -> Headers<'c> {
+    let fields = request.headers.iter().chain(credential);
+    let fields = fields.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    Headers::new(fields.collect())
 }
 
 /// The request as the HTTP doors read it: what they refuse is refused here.
