@@ -17,8 +17,9 @@ use super::dev::{self, DevArguments, DevError};
 use super::drain::Shutdown;
 use super::explain::{ExplainArguments, ExplainError, explain};
 use super::fits::{Fit, FitError};
-use super::health::{self, HealthArguments, HealthError};
+use super::health::{self, HealthArguments};
 use super::init::{self, InitArguments, InitError};
+use super::instance::InstanceError;
 use super::manual::{self, CompletionsArguments, ManArguments};
 use super::online;
 use super::output::{self, OutputError};
@@ -146,7 +147,7 @@ enum Failure {
     #[error("{0}")]
     Probe(#[from] ProbeError),
     #[error("{0}")]
-    Health(#[from] HealthError),
+    Instance(#[from] InstanceError),
     #[error("{0}")]
     Test(#[from] TestError),
     #[error("{0}")]
@@ -289,9 +290,9 @@ fn ask_from_outside(arguments: &ProbeArguments) -> Result<Exit, Failure> {
 }
 
 fn ask_health(arguments: &HealthArguments) -> Result<Exit, Failure> {
-    let (ready, answer) = runtime()?.block_on(health::run(arguments))?;
-    output::print(|out| writeln!(out, "{answer}"))?;
-    Ok(if ready { Exit::Yes } else { Exit::No })
+    let health = runtime()?.block_on(health::run(arguments))?;
+    output::print(|out| health.write(out))?;
+    Ok(if health.healthy { Exit::Yes } else { Exit::No })
 }
 
 fn replay(arguments: &ReplayArguments) -> Result<Exit, Failure> {
@@ -338,7 +339,7 @@ impl Failure {
             | Self::Token(_)
             | Self::Verifier(_)
             | Self::Probe(_)
-            | Self::Health(_)
+            | Self::Instance(_)
             | Self::Log(_)
             | Self::Test(_)
             | Self::Replay(_)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls_platform_verifier::Verifier;
@@ -55,6 +55,8 @@ pub(super) struct Question {
     pub(super) target: String,
     /// Fields beside `Host`.
     pub(super) headers: Vec<(String, String)>,
+    /// The body.
+    pub(super) body: Bytes,
 }
 
 /// What was answered.
@@ -108,7 +110,17 @@ impl Question {
             method: "GET",
             target: target.to_owned(),
             headers: Vec::new(),
+            body: Bytes::new(),
         }
+    }
+
+    /// A POST of JSON.
+    pub(super) fn post_json(target: &str, body: Vec<u8>) -> Self {
+        let mut question = Self::get(target)
+            .method("POST")
+            .with("content-type", "application/json");
+        question.body = body.into();
+        question
     }
 
     /// The same with one field more.
@@ -241,8 +253,8 @@ impl Client {
         answer
     }
 
-    fn request(&self, question: &Question) -> Result<Request<Empty<Bytes>>, AskError> {
-        let mut request = Request::new(Empty::new());
+    fn request(&self, question: &Question) -> Result<Request<Full<Bytes>>, AskError> {
+        let mut request = Request::new(Full::new(question.body.clone()));
         *request.method_mut() =
             Method::from_bytes(question.method.as_bytes()).map_err(http::Error::from)?;
         *request.uri_mut() = question.target.parse::<Uri>().map_err(http::Error::from)?;

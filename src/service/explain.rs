@@ -9,11 +9,13 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use url::Url;
+use url::form_urlencoded;
 
 use super::asked::{Asked, CurlError, field};
+use super::client::{AskError, Question};
 use super::config::{Config, ConfigErrors};
 use super::decisions::{Decisions, Explained};
+use super::instance::{Instance, InstanceError};
 use super::output::{self, OutputError};
 use super::why::Advice;
 use crate::authorizer::Authorizer;
@@ -27,15 +29,8 @@ use crate::verify::{StartError, Verifier};
 /// `gatefort explain`.
 #[derive(Args)]
 pub(super) struct ExplainArguments {
-    /// The configuration file; not needed with `--admin`.
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        env = "GATEFORT_CONFIG",
-        required_unless_present = "admin"
-    )]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    instance: Instance,
     /// A bare token. Others on this machine can see it while the command runs: better `--token-file`.
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<SecretString>,
@@ -66,9 +61,6 @@ pub(super) struct ExplainArguments {
     /// Asks the issuers for their keys, and about the token where the configuration says so.
     #[arg(long, conflicts_with = "admin")]
     online: bool,
-    /// Asks the running instance with this admin address, such as `http://127.0.0.1:9193`.
-    #[arg(long, value_name = "URL")]
-    admin: Option<Url>,
     /// With `--admin`: explains a decision that was made, by the id in its log line and problem document.
     #[arg(long, value_name = "ID", requires = "admin", conflicts_with_all = ["token", "token_file", "curl", "headers"])]
     request_id: Option<String>,
@@ -101,8 +93,11 @@ pub(super) enum ExplainError {
     #[error("--jwks {0}: no such issuer is configured with keys that would be fetched")]
     NoSuchIssuer(String),
     /// The running instance cannot be asked.
-    #[error("cannot ask {0}")]
-    Admin(reqwest::Error),
+    #[error("{0}")]
+    Instance(#[from] InstanceError),
+    /// The running instance does not answer.
+    #[error("{0}")]
+    Ask(#[from] AskError),
     /// The running instance answered with an error.
     #[error("the instance answered with status {0}")]
     Status(u16),
@@ -119,19 +114,18 @@ pub(super) enum ExplainError {
 /// How long issuers may take to answer, with `--online`.
 const ONLINE: Duration = Duration::from_secs(10);
 
-/// How long a running instance may take to answer.
-const ADMIN: Duration = Duration::from_secs(10);
-
 /// The longest file with a token or keys.
 const MAX_FILE: u64 = 4 << 20;
 
 /// Explains, and writes it to standard output; the verdict is the explanation's.
 pub(super) async fn explain(arguments: ExplainArguments) -> Result<Explanation, ExplainError> {
     let json = arguments.json;
-    let offline = arguments.admin.is_none() && !arguments.online;
-    let explanation = match arguments.admin.clone() {
-        Some(admin) => ask(&admin, arguments).await?,
-        None => decide(arguments).await?,
+    let is_running = arguments.instance.admin.is_some();
+    let offline = !is_running && !arguments.online;
+    let explanation = if is_running {
+        ask(arguments).await?
+    } else {
+        decide(arguments).await?
     };
     output::print(|out| {
         if json {
@@ -175,6 +169,7 @@ fn write(
 async fn decide(arguments: ExplainArguments) -> Result<Explanation, ExplainError> {
     let config = Config::load(
         arguments
+            .instance
             .config
             .as_deref()
             .unwrap_or_else(|| Path::new("gatefort.yaml")),
@@ -210,38 +205,31 @@ async fn decide(arguments: ExplainArguments) -> Result<Explanation, ExplainError
 }
 
 /// By a running instance.
-async fn ask(admin: &Url, arguments: ExplainArguments) -> Result<Explanation, ExplainError> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(ADMIN)
-        .build()
-        .map_err(ExplainError::Admin)?;
-    let mut url = admin.clone();
-    let is_recorded = arguments.request_id.is_some();
-    let request = if let Some(id) = &arguments.request_id {
-        url.set_path("/decisions");
-        url.query_pairs_mut().append_pair("request_id", id);
-        client.get(url)
-    } else {
-        url.set_path("/explain");
-        let asked = serde_json::to_vec(&arguments.asked()?).unwrap_or_default();
-        client
-            .post(url)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(asked)
+async fn ask(arguments: ExplainArguments) -> Result<Explanation, ExplainError> {
+    let client = arguments.instance.client()?;
+    let recorded = arguments.request_id.as_ref().map(|id| {
+        let mut query = form_urlencoded::Serializer::new("/decisions?limit=1".to_owned());
+        query.append_pair("request_id", id).finish()
+    });
+    let question = match &recorded {
+        Some(target) => Question::get(target),
+        None => {
+            let asked = serde_json::to_vec(&arguments.asked()?).unwrap_or_default();
+            Question::post_json("/explain", asked)
+        }
     };
-    let answer = request.send().await.map_err(ExplainError::Admin)?;
-    if answer.status() != http::StatusCode::OK {
-        return Err(ExplainError::Status(answer.status().as_u16()));
+    let answer = client.ask(&question).await?;
+    let unlike = ExplainError::Status(answer.status.as_u16());
+    if answer.status != http::StatusCode::OK {
+        return Err(unlike);
     }
-    let body = answer.bytes().await.map_err(ExplainError::Admin)?;
-    let unreadable = |_unlike: serde_json::Error| ExplainError::Status(200);
-    if !is_recorded {
-        let explained: Explained = serde_json::from_slice(&body).map_err(unreadable)?;
-        return Ok(explained.explanation);
+    if recorded.is_none() {
+        let explained = serde_json::from_str::<Explained>(&answer.body);
+        return explained
+            .map(|one| one.explanation)
+            .map_err(|_other| unlike);
     }
-    let found: Decisions = serde_json::from_slice(&body).map_err(unreadable)?;
+    let found = serde_json::from_str::<Decisions>(&answer.body).map_err(|_other| unlike)?;
     let newest = found.decisions.into_iter().next();
     Ok(newest.ok_or(ExplainError::NotKept)?.explanation.clone())
 }

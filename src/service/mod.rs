@@ -18,6 +18,7 @@ mod fits;
 mod fixed;
 mod health;
 mod init;
+mod instance;
 mod listen;
 mod live;
 mod manual;

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::authfort::AuthFort;
@@ -259,6 +260,29 @@ fn health_tells_by_its_exit_code() {
             .success()
     };
     served.wait_until(alive).unwrap();
+    let socket = socket.display();
+    let json = |rest: &str| -> Value {
+        let output = line(
+            folder.path(),
+            &format!("gatefort {rest} --admin unix:{socket} --json"),
+        );
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)))
+    };
+    assert_eq!(
+        json("health --live"),
+        json!({"healthy": true, "path": "/healthz", "status": 200, "message": "ok"})
+    );
+    assert_eq!(json("health")["healthy"], false);
+    assert_eq!(json("explain --path /x")["reason"], "token_missing");
+    let nobody = line(
+        folder.path(),
+        "gatefort health --admin unix:/no/such --json",
+    );
+    let nobody: Value = serde_json::from_slice(&nobody.stdout).unwrap();
+    assert_eq!(
+        (&nobody["healthy"], &nobody["status"]),
+        (&json!(false), &Value::Null)
+    );
 }
 
 #[test]
