@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::config::{Config, ConfigErrors, Warning};
+use serde_json::{Map, Value, json};
+
+use super::config::{Config, ConfigErrors, Place, Warning};
 
 /// What is found about one file.
 #[derive(Debug)]
@@ -66,6 +68,29 @@ impl CheckReport {
         }
     }
 
+    /// Everything found, for programs: what `docs/commands.md` promises.
+    #[must_use]
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut report = Map::new();
+        let mut tell = |name: &str, value: Value| report.insert(name.to_owned(), value);
+        tell("file", self.file.as_str().into());
+        let (errors, warnings) = match &self.outcome {
+            Ok(summary) => {
+                tell("issuers", summary.issuers.into());
+                tell("rules", summary.rules.into());
+                (&[][..], &summary.warnings[..])
+            }
+            Err(errors) => (errors.problems(), errors.warnings()),
+        };
+        let errors = errors.iter();
+        let errors = errors.map(|one| found(one.fault.code(), &one.fault, &one.place));
+        tell("errors", errors.collect());
+        let warnings = warnings.iter();
+        let warnings = warnings.map(|one| found(one.caution.code(), &one.caution, &one.place));
+        tell("warnings", warnings.collect());
+        report
+    }
+
     /// Writes everything found, for people: warnings, then errors, then one line that sums up.
     ///
     /// # Errors
@@ -90,6 +115,17 @@ impl CheckReport {
             Err(errors) => writeln!(to, "{errors}"),
         }
     }
+}
+
+/// A finding, for programs.
+fn found(code: &str, message: &dyn std::fmt::Display, place: &Place) -> Value {
+    json!({
+        "code": code,
+        "message": message.to_string(),
+        "line": place.line,
+        "column": place.column,
+        "path": place.path,
+    })
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use serde_json::Value;
 
 use super::check::{CheckVerdict, check};
 use super::config::{ConfigErrors, SchemaOf, schema};
@@ -44,6 +45,17 @@ pub enum Exit {
     No,
     /// 2: could not say: bad usage, bad configuration, an address that is taken.
     Unknown,
+}
+
+impl Exit {
+    /// The answer in a word, for `check --json`.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Yes => "good",
+            Self::No => "bad",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -119,6 +131,9 @@ struct CheckArguments {
     /// A gateway's file that must name every identity header; may be repeated.
     #[arg(long, value_name = "FILE")]
     gateway: Vec<PathBuf>,
+    /// Writes JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Why a command did not do what was asked.
@@ -232,27 +247,45 @@ fn develop(arguments: &DevArguments) -> Result<Exit, Failure> {
 fn report(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let file = &arguments.file.config;
     let report = check(file);
-    output::print(|out| report.write(out))?;
-    match report.verdict() {
-        CheckVerdict::Good => {}
-        CheckVerdict::Bad => return Ok(Exit::No),
-        CheckVerdict::Unknown => return Ok(Exit::Unknown),
+    if !arguments.json {
+        output::print(|out| report.write(out))?;
     }
-    let mut is_good = true;
-    if arguments.online || !arguments.gateway.is_empty() {
+    let mut told = report.to_json();
+    let mut exit = match report.verdict() {
+        CheckVerdict::Good => Exit::Yes,
+        CheckVerdict::Bad => Exit::No,
+        CheckVerdict::Unknown => Exit::Unknown,
+    };
+    if exit == Exit::Yes && (arguments.online || !arguments.gateway.is_empty()) {
         let loaded = Loaded::read(file)?;
+        let mut is_good = true;
+        let mut fits = Vec::new();
         for gateway in &arguments.gateway {
             let fit = Fit::of(gateway, &loaded)?;
-            output::print(|out| fit.write(out))?;
+            if !arguments.json {
+                output::print(|out| fit.write(out))?;
+            }
             is_good &= fit.is_good();
+            fits.push(fit.to_json());
         }
+        told.insert("gateways".to_owned(), fits.into());
         if arguments.online {
             let answers = runtime()?.block_on(online::ask(loaded.config))?;
-            output::print(|out| answers.write(out))?;
+            if !arguments.json {
+                output::print(|out| answers.write(out))?;
+            }
             is_good &= answers.is_good();
+            told.insert("online".to_owned(), answers.to_json());
+        }
+        if !is_good {
+            exit = Exit::No;
         }
     }
-    Ok(if is_good { Exit::Yes } else { Exit::No })
+    if arguments.json {
+        told.insert("result".to_owned(), exit.word().into());
+        output::print(|out| writeln!(out, "{:#}", Value::Object(told)))?;
+    }
+    Ok(exit)
 }
 
 fn explain_request(arguments: ExplainArguments) -> Result<Exit, Failure> {

@@ -7,7 +7,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use super::reload::Loaded;
+use crate::gateway::OnUnavailable;
 
 /// What is found in one file.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(super) struct Fit {
     file: PathBuf,
     missing: Vec<String>,
     is_stale: bool,
+    /// What a gateway of this kind cannot say as Gatefort says it.
+    notes: Vec<&'static str>,
 }
 
 /// Why a file could not be looked at.
@@ -55,6 +60,7 @@ impl Fit {
             file: file.to_path_buf(),
             missing: missing.map(ToString::to_string).collect(),
             is_stale: written_from.is_some() && written_from != loaded.origin.sha256.as_deref(),
+            notes: unsayable(&effective, loaded.config.answers.on_unavailable),
         })
     }
 
@@ -78,11 +84,42 @@ impl Fit {
                 "error: {file} does not name the identity header {name}: a client can say it, or it never arrives"
             )?;
         }
+        for note in &self.notes {
+            writeln!(out, "warning: {file}: {note}")?;
+        }
         if self.is_good() {
             writeln!(out, "{file} names every identity header")?;
         }
         Ok(())
     }
+
+    /// The same, for programs.
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "file": self.file.display().to_string(),
+            "missing": self.missing,
+            "stale": self.is_stale,
+            "warnings": self.notes,
+        })
+    }
+}
+
+/// nginx's `auth_request` knows 2xx, 401 and 403; it answers 500 to its client for all else, and passes nothing on.
+fn unsayable(text: &str, on_unavailable: OnUnavailable) -> Vec<&'static str> {
+    let mut notes = Vec::new();
+    if text.contains("auth_request ") {
+        if !text.contains("error_page 500") {
+            notes.push(
+                "nginx turns the 503 of an outage into 500: add `error_page 500 = @gatefort_unavailable`, as `gatefort gen nginx` writes it",
+            );
+        }
+        if on_unavailable == OnUnavailable::Gateway {
+            notes.push(
+                "`on_unavailable: gateway` changes nothing behind nginx, which has no failure mode: an outage stays closed",
+            );
+        }
+    }
+    notes
 }
 
 /// Whether a text names a header, or matches it and its look-alikes as the files of `gatefort gen` do.
@@ -105,6 +142,20 @@ fn is_named(name: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nginx_cannot_say_is_said_of_nginx_alone() {
+        let (deny, gateway) = (OnUnavailable::Deny, OnUnavailable::Gateway);
+        for (text, on_unavailable, count) in [
+            ("auth_request /a; error_page 500 = @x;", deny, 0),
+            ("auth_request /a;", deny, 1),
+            ("auth_request /a; error_page 500 = @x;", gateway, 1),
+            ("auth_request /a;", gateway, 2),
+            ("forward_auth 127.0.0.1:9192", gateway, 0),
+        ] {
+            assert_eq!(unsayable(text, on_unavailable).len(), count, "{text}");
+        }
+    }
 
     #[test]
     fn a_name_is_a_whole_word() {

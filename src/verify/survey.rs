@@ -15,10 +15,12 @@ use super::client::{Clients, TlsError};
 use super::discovery::Discovery;
 use super::failure::FetchError;
 use super::fetch::{Document, Fetched, Fetcher, Reuse};
+use super::issuer::Issuer;
 use super::settings::HttpSettings;
+use crate::domain::algorithm::Algorithm;
 use crate::domain::claims::UnixTime;
 use crate::domain::introspection::Answer;
-use crate::domain::keys::KeySet;
+use crate::domain::keys::{KeySet, Lookup};
 
 /// What an issuer says of itself.
 #[derive(Debug)]
@@ -143,7 +145,39 @@ impl SurveyError {
     }
 }
 
+/// How an issuer's keys fit the algorithms that it is allowed.
+#[derive(Debug)]
+pub struct AlgorithmFit {
+    /// The issuer.
+    pub issuer: Arc<str>,
+    /// Those that some key of it fits.
+    pub served: Vec<Algorithm>,
+    /// Those that none does.
+    pub unserved: Vec<Algorithm>,
+}
+
 impl Verifier {
+    /// How each issuer's keys fit its algorithms; an issuer without keys is left out.
+    #[must_use]
+    pub fn algorithm_fits(&self) -> Vec<AlgorithmFit> {
+        let fit = |issuer: &Arc<Issuer>| {
+            let keys = Arc::clone(&issuer.keys().held().keys);
+            let rules = issuer.rules();
+            let (served, unserved) = rules
+                .algorithms
+                .iter()
+                .partition(|algorithm| matches!(keys.find(None, *algorithm), Lookup::Keys(_)));
+            (!keys.is_empty()).then(|| AlgorithmFit {
+                issuer: Arc::clone(&rules.issuer),
+                served,
+                unserved,
+            })
+        };
+        let mut fits: Vec<_> = self.issuers.values().filter_map(fit).collect();
+        fits.sort_unstable_by(|a, b| a.issuer.cmp(&b.issuer));
+        fits
+    }
+
     /// Asks every introspection endpoint about a token that nobody issued.
     pub async fn try_introspection(&self) -> Vec<Trial> {
         let token = SecretString::from(NOBODYS);

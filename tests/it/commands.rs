@@ -179,6 +179,100 @@ async fn check_online_tells_dead_issuers_from_living_ones() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_online_holds_keys_against_algorithms_and_says_all_in_json() {
+    let key = TestKey::es256("k1");
+    let issuer = Issuer::start([&key]).await;
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("nginx"), "auth_request /a;").unwrap();
+    let check = |algorithms: &str| -> (Option<i32>, Value) {
+        let configuration = format!(
+            "issuers: [{{issuer: '{}', audiences: any{algorithms}}}]\nrules: [{{path: /**, allow: authenticated}}]\non_unavailable: gateway\n",
+            issuer.url()
+        );
+        fs::write(folder.path().join("gatefort.yaml"), configuration).unwrap();
+        let check = "gatefort check --json --online --gateway nginx -c gatefort.yaml";
+        let output = line(folder.path(), check);
+        let told = serde_json::from_slice(&output.stdout);
+        (
+            output.status.code(),
+            told.unwrap_or_else(|_| panic!("{}", said(&output))),
+        )
+    };
+    for (algorithms, code, result, found) in [
+        ("", 0, "good", &[][..]),
+        (", algorithms: [ES256]", 0, "good", &[]),
+        (
+            ", algorithms: [ES256, RS256, EdDSA]",
+            0,
+            "good",
+            &[("note", "`algorithms` allows what no key fits: RS256, EdDSA")],
+        ),
+        (
+            ", algorithms: [RS256]",
+            1,
+            "bad",
+            &[(
+                "error",
+                "no key fits `algorithms` (RS256): every token is refused",
+            )],
+        ),
+    ] {
+        let (status, told) = check(algorithms);
+        assert_eq!(
+            (status, &told["result"]),
+            (Some(code), &json!(result)),
+            "{told:#}"
+        );
+        let online = told["online"].as_array().unwrap();
+        assert_eq!(online[0]["result"], "ok");
+        assert!(
+            online[0]["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("keys k1")
+        );
+        assert_eq!(online[0]["issuer"], issuer.url());
+        let rest: Vec<_> = online[1..]
+            .iter()
+            .map(|line| {
+                (
+                    line["result"].as_str().unwrap(),
+                    line["message"].as_str().unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(rest, found, "{told:#}");
+        assert_eq!((&told["issuers"], &told["rules"]), (&json!(1), &json!(1)));
+        assert_eq!(told["errors"], json!([]));
+        assert_eq!(told["warnings"][1]["code"], "gateway_decides");
+        assert_eq!(
+            (&told["warnings"][1]["line"], &told["warnings"][1]["path"]),
+            (&json!(3), &json!("on_unavailable"))
+        );
+        let gateway = &told["gateways"][0];
+        assert_eq!(
+            (&gateway["file"], &gateway["missing"], &gateway["stale"]),
+            (&json!("nginx"), &json!([]), &json!(false))
+        );
+        assert_eq!(gateway["warnings"].as_array().unwrap().len(), 2);
+    }
+    fs::write(folder.path().join("bad.yaml"), "rulez: []\n").unwrap();
+    for (file, code, result, error) in [
+        ("bad.yaml", 1, "bad", "unknown_key"),
+        ("none.yaml", 2, "unknown", "file_unreadable"),
+    ] {
+        let output = line(folder.path(), &format!("gatefort check --json -c {file}"));
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (output.status.code(), &told["result"]),
+            (Some(code), &json!(result))
+        );
+        assert_eq!(told["errors"][0]["code"], error);
+        assert!(told.get("rules").is_none() && told.get("online").is_none());
+    }
+}
+
 #[test]
 fn minted_tokens_verify_with_the_key_set_beside_the_key() {
     let folder = TempDir::new().unwrap();

@@ -85,6 +85,11 @@ impl HostPattern {
         }
     }
 
+    /// Whether it is for every host under a domain.
+    pub(super) const fn is_wildcard(&self) -> bool {
+        matches!(self.0, Shape::Under(_))
+    }
+
     /// Whether every host that the other pattern matches is matched by this one.
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {

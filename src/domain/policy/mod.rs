@@ -6,6 +6,7 @@ mod explain;
 mod expression;
 mod host;
 mod index;
+mod overlap;
 mod pattern;
 mod requirement;
 mod shadow;
@@ -160,6 +161,13 @@ impl RuleSet {
     #[must_use]
     pub fn shadowed(&self) -> Vec<(RuleId, RuleId)> {
         shadow::shadowed(&self.rules)
+    }
+
+    /// Each rule about narrower hosts that an earlier, laxer rule about wider ones decides for in part, with the
+    /// first that does: legal, and seldom meant.
+    #[must_use]
+    pub fn overtaken(&self) -> Vec<(RuleId, RuleId)> {
+        overlap::overtaken(&self.rules)
     }
 }
 

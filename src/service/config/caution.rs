@@ -39,6 +39,13 @@ findings! {
             /// What that rule is called.
             by: String,
         } => "rule_shadowed", "no request reaches this rule: {by} on line {line} takes them all; move this rule before it, or remove it";
+        /// A laxer rule about wider hosts comes first.
+        HostsOverlap {
+            /// The line of the rule that decides.
+            line: usize,
+            /// What that rule is called.
+            by: String,
+        } => "hosts_overlap", "{by} on line {line} is about more hosts, asks less, and decides first where both match: move this rule before it, unless that is meant";
         /// Everyone, everywhere.
         AnyoneEverywhere => "anyone_everywhere", "every request that reaches this rule passes without a token, on every host and path";
         /// The gateway decides in an outage.

@@ -2,7 +2,7 @@
 
 use crate::domain::policy::{
     Access, Completeness, Expression, HostPattern, Liveness, PathPattern, Requirement, Rule,
-    RuleSet,
+    RuleId, RuleSet,
 };
 use crate::domain::request::Method;
 
@@ -73,20 +73,18 @@ fn warn(set: &RuleSet, spots: &[Spot], notes: &mut Notes<'_>) {
             .ok()
             .and_then(|index| spots.get(index))
     };
-    for (hidden, by) in set.shadowed() {
-        let (Some(spot), Some(taker), Some(rule)) =
-            (spot_of(hidden.0), spot_of(by.0), set.rule(by))
-        else {
-            continue;
-        };
-        let by = format!("the rule `{}`", rule.label().escape_debug());
-        notes.warn(
-            Caution::RuleShadowed {
-                line: taker.span.line,
-                by,
-            },
-            spot,
-        );
+    let pairs = |found: Vec<(RuleId, RuleId)>| {
+        found.into_iter().filter_map(|(id, by)| {
+            let (spot, taker, rule) = (spot_of(id.0)?, spot_of(by.0)?, set.rule(by)?);
+            let by = format!("the rule `{}`", rule.label().escape_debug());
+            Some((spot, taker.span.line, by))
+        })
+    };
+    for (spot, line, by) in pairs(set.shadowed()) {
+        notes.warn(Caution::RuleShadowed { line, by }, spot);
+    }
+    for (spot, line, by) in pairs(set.overtaken()) {
+        notes.warn(Caution::HostsOverlap { line, by }, spot);
     }
     for (id, rule) in set.iter() {
         let everywhere =

@@ -139,3 +139,78 @@ fn warnings_are_known_even_where_errors_refuse_the_file() {
     assert_eq!(errors.problems().len(), 1);
     assert_eq!(errors.warnings().len(), 1);
 }
+
+#[test]
+fn a_laxer_rule_about_wider_hosts_is_said_where_it_decides_for_narrower_ones() {
+    let overlapping = |first: &str, second: &str| {
+        let text = GOOD.replace(
+            "  - path: /**\n",
+            &format!("  - {{{first}}}\n  - {{{second}}}\n  - path: /last/**\n"),
+        );
+        let found = warnings(&text).into_iter();
+        found.filter(|found| found.0 == "hosts_overlap").count()
+    };
+    const WIDE: &str = "hosts: ['*.example.com'], path: /static/**, allow: anyone";
+    const NARROW: &str = "hosts: [admin.example.com], path: /**, require: {roles: [admin]}";
+    for (first, second, count) in [
+        (WIDE, NARROW, 1),
+        (
+            "hosts: ['*.example.com'], path: /api/**, allow: authenticated",
+            NARROW,
+            1,
+        ),
+        (
+            WIDE,
+            "hosts: ['*.admin.example.com'], path: /**, allow: authenticated",
+            1,
+        ),
+        // The narrower one decides, or asks no more, or is about other paths, methods or hosts.
+        (NARROW, WIDE, 0),
+        (WIDE, "hosts: [a.example.com], path: /**, allow: anyone", 0),
+        (
+            WIDE,
+            "hosts: [a.example.com], path: /admin/**, allow: authenticated",
+            0,
+        ),
+        (
+            WIDE,
+            "hosts: [a.example.org], path: /**, allow: authenticated",
+            0,
+        ),
+        (
+            "hosts: ['*.example.com'], methods: [GET], path: /static/**, allow: anyone",
+            "hosts: [a.example.com], methods: [PUT], path: /**, allow: authenticated",
+            0,
+        ),
+        // What is for everywhere, for one path, for preflights, or names the host, is meant.
+        ("path: /static/**, allow: anyone", NARROW, 0),
+        (
+            "hosts: ['*.example.com'], path: /health, allow: anyone",
+            NARROW,
+            0,
+        ),
+        (
+            "hosts: ['*.example.com'], methods: [OPTIONS], path: /**, allow: anyone",
+            NARROW,
+            0,
+        ),
+        (
+            "hosts: ['*.example.com', admin.example.com], path: /static/**, allow: anyone",
+            NARROW,
+            0,
+        ),
+        // Hidden whole, which is said otherwise; or not in force.
+        (
+            "hosts: ['*.example.com'], path: /**, allow: anyone",
+            NARROW,
+            0,
+        ),
+        (
+            "mode: shadow, hosts: ['*.example.com'], path: /static/**, allow: anyone",
+            NARROW,
+            0,
+        ),
+    ] {
+        assert_eq!(overlapping(first, second), count, "{first} {second}");
+    }
+}
