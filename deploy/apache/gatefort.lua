@@ -78,12 +78,13 @@ local function question(r)
         sound = sound and not value:find("[\r\n\0]")
         lines[#lines + 1] = name .. ": " .. value
     end
+    -- The original request is told in words that only this script may say, whatever gatefort.conf unsets.
     for name, value in pairs(r:headers_in_table()) do
-        if not NOT_FORWARDED[name:lower()] then
+        name = name:lower()
+        if not NOT_FORWARDED[name] and not name:find("^x%-forwarded%-") then
             say(name, value)
         end
     end
-    -- The original request, in the only words that /forward-auth listens to. gatefort.conf has unset the client's.
     -- The target as the client wrote it; of an absolute one (`GET http://app.test/x`), what comes after the host.
     local target = r.unparsed_uri:gsub("^%a[%w+.-]*://[^/?]*", "")
     if target == "" or target:sub(1, 1) == "?" then
