@@ -151,7 +151,7 @@ reasons! {
         IntrospectionCircuitOpen => "introspection_circuit_open",
         /// More introspection calls are under way or waiting than `introspection.max_concurrent` allows.
         IntrospectionBusy => "introspection_busy",
-        /// More decisions are under way than `limits.in_flight` allows, or more are asked for than there is processor time.
+        /// More decisions are under way than `limits.in_flight` allows.
         Overloaded => "overloaded",
         /// The rule demands every replica's revocations, and this one has not followed them for `max_lag`.
         RevocationsBehind => "revocations_behind",

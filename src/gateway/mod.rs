@@ -150,11 +150,6 @@ impl LiveDoors {
         self.places.taken()
     }
 
-    /// Notices when the process is late, as long as it is polled: without it nobody is turned away for that.
-    pub async fn pulse(&self) {
-        self.places.pulse().await;
-    }
-
     /// The doors in force. A count of its own, because it is held for as long as a decision takes.
     fn now(&self) -> Arc<Doors> {
         self.now.load_full()
@@ -185,7 +180,7 @@ impl Doors {
                 Method::CONNECT => Err(DenyReason::MethodInvalid),
                 _ => read(&parts),
             };
-            let place = self.places.take(started);
+            let place = self.places.take();
             let verdict = match &request {
                 _ if place.is_none() => outage(OutageReason::Overloaded),
                 Ok(request) => self.state.authorizer.decide(request).await,

@@ -323,8 +323,6 @@ impl Bound {
         parts.spawn("recent decisions", async move {
             draining.run_until_cancelled(refill_recent(live)).await;
         });
-        let answering = Arc::clone(self.live.doors());
-        parts.spawn("pulse", async move { answering.pulse().await });
         let outcome = tokio::select! {
             () = shutdown.drain.cancelled() => Ok(()),
             () = shutdown.now.cancelled() => Ok(()),

@@ -144,7 +144,7 @@ impl Seen {
 }
 
 /// The token with another signature of the same length.
-pub(crate) fn forged(token: &str) -> String {
+fn forged(token: &str) -> String {
     let (signed, signature) = token.rsplit_once('.').expect("three parts");
     format!(
         "{signed}.{}",

@@ -62,7 +62,7 @@ where
     B: HttpBody<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
-    let Some(_place) = doors.places.take(started) else {
+    let Some(_place) = doors.places.take() else {
         let overloaded = outage(OutageReason::Overloaded);
         return conclude(doors, &head.headers, None, &overloaded, started);
     };

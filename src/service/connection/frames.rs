@@ -96,6 +96,14 @@ impl Frames {
                     };
                 }
                 At::Head(come, mut head) => {
+                    // As it nearly always comes.
+                    if come == 0
+                        && let Some((whole, rest)) = bytes.split_first_chunk()
+                    {
+                        bytes = rest;
+                        self.at = self.begin(*whole)?;
+                        continue;
+                    }
                     let missing = head.get_mut(come..).unwrap_or_default();
                     let (some, rest) = bytes.split_at(missing.len().min(bytes.len()));
                     for (place, octet) in missing.iter_mut().zip(some) {
