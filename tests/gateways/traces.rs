@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::support::cases::Gateway;
-use crate::support::collector::Collector;
+use crate::support::collector::{Collector, Seen};
 use crate::support::echo::Echo;
-use crate::support::gateway::Running;
+use crate::support::gateway::{ALL, Running};
 use crate::support::raw;
 use crate::support::server::Gatefort;
 
@@ -71,7 +71,7 @@ async fn envoys_own_span_is_the_parent_over_both_of_its_doors() {
         assert_eq!(answer.status(), 200, "{}", envoy.output());
         let is_ours = |path: &str| {
             let path = path.to_owned();
-            move |span: &crate::support::collector::Seen| {
+            move |span: &Seen| {
                 span.service == "gatefort" && span.attributes.get("url.path") == Some(&path)
             }
         };
@@ -87,6 +87,37 @@ async fn envoys_own_span_is_the_parent_over_both_of_its_doors() {
         assert_eq!((&*parent.service, &parent.trace), ("envoy", &our.trace));
         // The call to us, not the whole of the request.
         assert_eq!(parent.kind, 3, "{parent:#?}");
+    }
+}
+
+/// None of these traces itself here: what they pass on is the client's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_other_gateways_hand_on_what_the_request_says() {
+    let collector = Collector::start().await;
+    let server = gatefort(&collector);
+    let upstream = Echo::start();
+    let others = ALL
+        .iter()
+        .filter(|kind| !matches!(kind, Gateway::EnvoyGrpc | Gateway::EnvoyHttp));
+    for kind in others {
+        let gateway = Running::start(*kind, server.behind(upstream.port()), &[]);
+        let path = format!("/{kind:?}");
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let request = raw::get(&path, &[("traceparent", parent), ("tracestate", "a=1")]);
+        let answer = raw::exchange(gateway.address, &request).unwrap();
+        assert_eq!(answer.status(), 200, "{kind:?} {}", gateway.output());
+        let is_it = |span: &Seen| span.attributes.get("url.path") == Some(&path);
+        let spans = collector.wait_for(|spans| spans.iter().any(is_it)).await;
+        let span = spans.into_iter().find(is_it).unwrap();
+        assert_eq!(
+            (&*span.trace, &*span.parent, &*span.state),
+            (
+                "4bf92f3577b34da6a3ce929d0e0e4736",
+                "00f067aa0ba902b7",
+                "a=1"
+            ),
+            "{kind:?}"
+        );
     }
 }
 
