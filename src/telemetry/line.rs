@@ -53,6 +53,16 @@ impl Line {
         }
     }
 
+    /// Adds bytes, in lower-case hex.
+    pub(super) fn hex(&mut self, key: &str, bytes: &[u8]) {
+        self.key(key);
+        let quote = (self.format == LogFormat::Json).then_some('"');
+        self.text.extend(quote);
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+        self.text.extend(digits.chain(quote));
+    }
+
     /// Adds a number.
     pub(super) fn number(&mut self, key: &str, value: impl Into<i128>) {
         self.key(key);
@@ -176,9 +186,10 @@ mod tests {
         line.str("path", "/a");
         line.number("took_us", 7_u32);
         line.truth("up", Truth(true));
+        line.hex("trace_id", &[0, 0xaf]);
         assert_eq!(
             String::from_utf8(line.finish()).unwrap(),
-            "{\"ts\":\"T\",\"level\":\"INFO\",\"message\":\"decision\",\"path\":\"/a\",\"took_us\":7,\"up\":true}\n"
+            "{\"ts\":\"T\",\"level\":\"INFO\",\"message\":\"decision\",\"path\":\"/a\",\"took_us\":7,\"up\":true,\"trace_id\":\"00af\"}\n"
         );
     }
 

@@ -365,7 +365,7 @@ impl Telemetry {
             line.str("request_id", request_id);
         }
         if let Some(place) = trace {
-            line.str("trace_id", &place.trace.hex());
+            line.hex("trace_id", &place.trace.0);
         }
         line.number(
             "took_us",

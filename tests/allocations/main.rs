@@ -11,3 +11,5 @@ mod decide;
 mod inside;
 #[cfg(test)]
 mod remembered;
+#[cfg(test)]
+mod traces;

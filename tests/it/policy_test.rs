@@ -183,7 +183,8 @@ fn a_case_that_fails_says_why() {
     let script = "import sys, xml.etree.ElementTree as E\n\
         root = E.parse(sys.argv[1]).getroot()\n\
         for suite in root: print(suite.get('name'), suite.get('tests'), suite.get('failures'))\n\
-        for case in root.iter('testcase'): print(case.get('line'), case.get('name'), '|', case.find('failure').get('message'))\n";
+        for case in root.iter('testcase'): print(case.get('line'), case.get('name'), '|', case.find('failure').get('message'))\n\
+        print('steps', sum('[token_missing]' in (failure.text or '') for failure in root.iter('failure')))\n";
     let output = Command::new(tools::find("python"))
         .args(["-c", script, "junit.xml"])
         .current_dir(files.folder.path())
@@ -193,6 +194,11 @@ fn a_case_that_fails_says_why() {
     assert!(
         read.starts_with("cases.yaml 9 9\n4 verdict | verdict: wanted allow, got deny\n"),
         "{read}{errors}"
+    );
+    let told = shown.matches("[token_missing]").count();
+    assert!(
+        told > 0 && read.ends_with(&format!("steps {told}\n")),
+        "{told}: {read}"
     );
     assert!(
         read.contains("no issuer <&\"'> \u{fffd}[1m | cannot say"),

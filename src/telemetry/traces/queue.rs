@@ -1,5 +1,6 @@
 //! Where spans wait for the exporter: bounded, and lossy rather than slow.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ const GATHER: Duration = Duration::from_secs(1);
 /// The waiting spans.
 #[derive(Debug)]
 pub(super) struct SpanQueue {
-    waiting: Mutex<Vec<DecisionSpan>>,
+    waiting: Mutex<VecDeque<DecisionSpan>>,
     /// Tells the exporter that a batch is full. Nothing is told before: waking costs more than a span.
     full: Notify,
     dropped: Counter,
@@ -41,7 +42,7 @@ impl SpanQueue {
         let count = {
             let mut waiting = self.waiting();
             if waiting.len() < CAPACITY {
-                waiting.push(span);
+                waiting.push_back(span);
                 waiting.len()
             } else {
                 0
@@ -69,7 +70,7 @@ impl SpanQueue {
     }
 
     /// A panic elsewhere leaves whole spans.
-    fn waiting(&self) -> MutexGuard<'_, Vec<DecisionSpan>> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<DecisionSpan>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
