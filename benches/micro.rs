@@ -14,38 +14,27 @@
     reason = "a measuring program: what fails ends it"
 )]
 
-#[path = "compare/ask.rs"]
-#[expect(dead_code, reason = "shared with the comparison")]
-mod ask;
-#[path = "compare/inside.rs"]
-mod inside;
-#[path = "compare/scene.rs"]
-#[expect(dead_code, reason = "shared with the comparison")]
-mod scene;
-#[path = "../tests/support/tokens/mod.rs"]
-#[expect(dead_code, reason = "shared with the tests")]
-mod tokens;
+mod within;
 
 use std::hint::black_box;
 use std::sync::LazyLock;
 
 use divan::{AllocProfiler, Bencher};
 
-use ask::Door;
 use gatefort::authorizer::Decision;
 use gatefort::domain::request::{
     HeaderRemoval, Headers, Host, Method, RequestContext, RequestPath,
 };
 use gatefort::gateway::DoorState;
-use inside::RUNTIME;
-use scene::{Scene, Signature, Token};
+use within::ask::Door;
+use within::inside::RUNTIME;
+use within::scene::Scene;
+use within::{RS256, ask, inside, tokens};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 static SCENE: LazyLock<Scene> = LazyLock::new(Scene::new);
-
-const WARM: Token = Token::Good(Signature::Rs256);
 
 fn main() {
     divan::main();
@@ -53,16 +42,14 @@ fn main() {
 
 /// What the doors need, by the configuration of the comparison.
 fn state() -> DoorState {
-    // Within the text, as there is no folder for a file.
-    let keys = format!("jwks: {}", SCENE.jwks());
-    inside::state(&SCENE.configuration().replace("jwks_file: keys.json", &keys))
+    inside::state(&within::configuration(&SCENE))
 }
 
 /// The heart alone.
 #[divan::bench]
 fn decide(bencher: Bencher<'_, '_>) {
     let state = state();
-    let ask = SCENE.asks(Door::AuthRequest, WARM, 1);
+    let ask = SCENE.asks(Door::AuthRequest, RS256, 1);
     let head = inside::question(Door::AuthRequest, &ask[0].wire)
         .into_parts()
         .0;
@@ -107,7 +94,7 @@ fn forward_auth(bencher: Bencher<'_, '_>) {
 
 /// A question at a door until its answer is whole; writing the question is not measured.
 fn exchange(bencher: Bencher<'_, '_>, door: Door) {
-    let ask = SCENE.asks(door, WARM, 1);
+    let ask = SCENE.asks(door, RS256, 1);
     let service = inside::service(door, state());
     let question = || inside::question(door, &ask[0].wire);
     inside::answer(&service, question());

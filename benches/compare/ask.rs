@@ -75,6 +75,56 @@ pub(crate) struct Ask {
     expected: Expected,
 }
 
+/// Questions by number, as many as are wanted.
+#[derive(Clone)]
+pub(crate) enum Asks {
+    /// Written before the clock runs; over and over again.
+    Written(Arc<[Ask]>),
+    /// Made when they are asked, where so many different ones would not fit into memory.
+    Made {
+        /// Makes the one of a number.
+        maker: Arc<dyn Fn(usize) -> Ask + Send + Sync>,
+        /// How many are different.
+        among: usize,
+    },
+}
+
+impl Asks {
+    /// The question of a number.
+    pub(crate) fn get(&self, number: usize) -> Ask {
+        match self {
+            Self::Written(asks) => asks[number % asks.len()].clone(),
+            Self::Made { maker, among } => maker(number % among),
+        }
+    }
+
+    /// How many are different.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Written(asks) => asks.len(),
+            Self::Made { among, .. } => *among,
+        }
+    }
+}
+
+impl From<&Arc<[Ask]>> for Asks {
+    fn from(asks: &Arc<[Ask]>) -> Self {
+        Self::Written(Arc::clone(asks))
+    }
+}
+
+impl From<&Self> for Asks {
+    fn from(asks: &Self) -> Self {
+        asks.clone()
+    }
+}
+
+impl std::fmt::Debug for Asks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} questions", self.len())
+    }
+}
+
 impl Ask {
     /// The question whether a GET of `path` with this token may pass.
     pub(crate) fn new(door: Door, path: &str, token: &str, expected: Expected) -> Self {

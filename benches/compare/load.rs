@@ -18,10 +18,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::ask::{Ask, Door, Judged};
+use crate::ask::{Ask, Asks, Door, Judged};
 
 /// How long one run may take.
 const TIME_LIMIT: Duration = Duration::from_secs(180);
+
+/// How many questions one run asks, where there are many: far fewer than would take [`TIME_LIMIT`].
+pub(crate) const PART: usize = 250_000;
 
 /// How many HTTP/2 connections: as an Envoy with two workers.
 const GRPC_CONNECTIONS: usize = 2;
@@ -42,7 +45,7 @@ pub(crate) struct Plan {
     /// Whom.
     pub(crate) port: u16,
     /// The questions, asked in turn and over again.
-    pub(crate) asks: Arc<[Ask]>,
+    pub(crate) asks: Asks,
     /// The first of them.
     pub(crate) first: usize,
     /// How many.
@@ -95,8 +98,22 @@ impl Plan {
         Ran { latencies, took }
     }
 
-    fn ask(&self, index: usize) -> &Ask {
-        &self.asks[(self.first + index) % self.asks.len()]
+    /// Asks so many as several runs in a closed loop, and does something after each.
+    pub(crate) fn in_parts(&self, count: usize, mut after: impl FnMut()) {
+        for first in (0..count).step_by(PART) {
+            let part = Self {
+                first: self.first + first,
+                count: PART.min(count - first),
+                pace: Pace::Closed,
+                ..self.clone()
+            };
+            part.run();
+            after();
+        }
+    }
+
+    fn ask(&self, index: usize) -> Ask {
+        self.asks.get(self.first + index)
     }
 
     fn http(&self, begun: Instant, lanes: usize, rate: Option<f64>) -> Vec<Duration> {
@@ -115,8 +132,8 @@ impl Plan {
                 if index >= self.count {
                     return latencies;
                 }
-                let asked = rate.map_or_else(Instant::now, |rate| wait_for(begun, index, rate));
                 let ask = self.ask(index);
+                let asked = rate.map_or_else(Instant::now, |rate| wait_for(begun, index, rate));
                 stream.write_all(&ask.wire).expect("the server reads");
                 let head = read_answer(&mut stream, &mut buffer);
                 let answered = Instant::now();

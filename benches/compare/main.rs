@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench compare                 the whole table, some minutes; writes benches/RESULTS.md
 //! cargo bench --bench compare -- --quick      every case once, briefly: figures that mean little
+//! cargo bench --bench compare -- --long       with 10,000,000 random tokens, which takes much longer
 //! cargo bench --bench compare -- --gateways   and through Envoy, nginx and Traefik, as tests/run installs them
 //! cargo bench --bench compare -- grpc http    some of the cases (see `CASES`), printed alone
 //! cargo test --bench compare                  the same with the test build: do all answers still come out right?
@@ -87,11 +88,17 @@ const FULL: Scale = Scale {
     count: 20_000,
     cold: 4_000,
     verifications: 5_000,
-    tokens: 100_000,
+    tokens: 1_000_000,
     issuers: 1_000,
-    random: 200_000,
+    random: 500_000,
     open_seconds: 5.0,
     open_rounds: 3,
+};
+
+/// As many random tokens as the goal speaks of.
+const LONG: Scale = Scale {
+    random: 10_000_000,
+    ..FULL
 };
 
 /// Some seconds, even without optimisation.
@@ -129,6 +136,11 @@ fn main() -> Outcome {
         return noop::serve(NoOp::named(name).ok_or("no such server")?);
     }
     let binary = cases::profile(server::gatefort_binary());
+    let full = if words.contains(&"--long") {
+        &LONG
+    } else {
+        &FULL
+    };
     let chosen: Vec<&str> = words
         .iter()
         .copied()
@@ -140,7 +152,7 @@ fn main() -> Outcome {
         for name in chosen {
             let case = CASES.iter().find(|(known, _)| *known == name);
             let (_, case) = case.ok_or_else(|| format!("no case is called {name}"))?;
-            case(&scene, &FULL, &mut report);
+            case(&scene, full, &mut report);
         }
         report.print();
         return Ok(());
@@ -148,9 +160,9 @@ fn main() -> Outcome {
     // Cargo says `--bench` where figures are wanted.
     if words.contains(&"--bench") && !words.contains(&"--quick") {
         let begun = Begun::now(binary);
-        let (mut report, plot) = compare(&FULL)?;
+        let (mut report, plot) = compare(full)?;
         if words.contains(&"--gateways") {
-            gateways::compare(&Scene::new(), &FULL, &mut report);
+            gateways::compare(&Scene::new(), full, &mut report);
         }
         report.print();
         fs::write(report::folder().join("latency.svg"), plot)?;

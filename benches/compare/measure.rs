@@ -1,10 +1,9 @@
 //! Servers side by side: the same questions to each in turn, round after round, and what that cost each.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Scale;
-use crate::ask::{Ask, Door, Judged};
+use crate::ask::{Asks, Door, Judged};
 use crate::load::{Pace, Plan};
 use crate::system::CpuTime;
 
@@ -25,7 +24,7 @@ pub(crate) struct Contender<'s> {
     server: &'s dyn Measured,
     plan: Plan,
     /// What is asked before the clock runs.
-    warm_up: Arc<[Ask]>,
+    warm_up: Asks,
 }
 
 /// What a decision costs.
@@ -49,28 +48,29 @@ impl<'s> Contender<'s> {
         name: &'static str,
         server: &'s dyn Measured,
         door: Door,
-        asks: &Arc<[Ask]>,
+        asks: impl Into<Asks>,
     ) -> Self {
+        let asks = asks.into();
         Self {
             name,
             server,
             plan: Plan {
                 door,
                 port: server.port(door),
-                asks: Arc::clone(asks),
+                asks: asks.clone(),
                 first: 0,
                 count: 0,
                 judged: Judged::Wholly,
                 pace: Pace::Closed,
             },
-            warm_up: Arc::clone(asks),
+            warm_up: asks,
         }
     }
 
     /// The same, seen for the first time: others warm the server up.
-    pub(crate) fn warmed_by(self, warm_up: &Arc<[Ask]>) -> Self {
+    pub(crate) fn warmed_by(self, warm_up: impl Into<Asks>) -> Self {
         Self {
-            warm_up: Arc::clone(warm_up),
+            warm_up: warm_up.into(),
             ..self
         }
     }
@@ -95,14 +95,13 @@ impl<'s> Contender<'s> {
         }
     }
 
-    /// Asks so many of what warms it up.
+    /// Asks so many of what warms it up, and each twice: from the second use on a token is as it will stay.
     fn warm_up(&self, count: usize) {
-        Plan {
-            asks: Arc::clone(&self.warm_up),
-            count,
+        let plan = Plan {
+            asks: self.warm_up.clone(),
             ..self.plan.clone()
-        }
-        .run();
+        };
+        plan.in_parts(count.max(2 * self.warm_up.len()), || ());
     }
 }
 
@@ -113,7 +112,7 @@ pub(crate) fn interleaved<const N: usize>(
     contenders: &[Contender<'_>; N],
 ) -> [Cost; N] {
     for contender in contenders {
-        contender.warm_up(count.max(contender.warm_up.len()));
+        contender.warm_up(count);
     }
     let mut rounds: [Vec<(f64, f64)>; N] = std::array::from_fn(|_| Vec::new());
     let lines: [u64; N] = std::array::from_fn(|at| contenders[at].server.log_lines());

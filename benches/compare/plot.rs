@@ -28,11 +28,15 @@ const MARKS: [(f64, &str); 5] = [
 ];
 
 /// Told apart by dashes too, for eyes and printers that do not see colours.
-const STYLES: [(&str, &str); 4] = [
+const STYLES: [(&str, &str); 8] = [
     ("#1f77b4", ""),
     ("#1f77b4", "6 4"),
+    ("#1f77b4", "2 3"),
+    ("#1f77b4", "10 3 2 3"),
     ("#d62728", ""),
     ("#d62728", "6 4"),
+    ("#d62728", "2 3"),
+    ("#d62728", "10 3 2 3"),
 ];
 
 impl Series {

@@ -3,10 +3,12 @@
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
+use aws_lc_rs::hmac;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -16,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::ask::{Ask, Door, Expected};
+use crate::ask::{Ask, Asks, Door, Expected};
 use crate::tokens::{self, AUDIENCE, ISSUER, TestKey};
 
 /// How long the tokens live: longer than any run.
@@ -36,6 +38,22 @@ const EIGHT_RULES: &str = "
 
 /// How many tenants have a rule of their own in the large rule set.
 pub(crate) const LARGE_RULE_SET: usize = 10_000;
+
+/// An issuer with a secret, whose tokens can be made as they are asked about: a signature takes a microsecond.
+const LOCAL_ISSUER: &str = "https://local.test";
+
+/// Its secret.
+const LOCAL_SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+static LOCAL_KEY: LazyLock<hmac::Key> =
+    LazyLock::new(|| hmac::Key::new(hmac::HMAC_SHA256, LOCAL_SECRET.as_bytes()));
+
+/// A key that nobody knows.
+static FORGER: LazyLock<hmac::Key> =
+    LazyLock::new(|| hmac::Key::new(hmac::HMAC_SHA256, &tokens::random_bytes::<32>()));
+
+/// One time for all tokens that are made more than once.
+static BEGUN: LazyLock<u64> = LazyLock::new(tokens::now);
 
 /// The keys of the issuer that signs every good token.
 #[derive(Clone)]
@@ -107,9 +125,18 @@ impl Scene {
         text + &rest(rules)
     }
 
-    /// As [`Self::configuration`] with the keys fetched from a server.
+    /// As [`Self::configuration`] with the keys fetched from a server, and with the issuer of [`live`].
     pub(crate) fn fetching(&self, url: &str, refresh: &str) -> String {
-        issuers_at(url, refresh) + &rest(8)
+        issuers_at(url, refresh) + &local_issuer() + &rest(8)
+    }
+
+    /// The issuer of [`live`] alone, and so much memory for its tokens.
+    pub(crate) fn local(max_bytes: usize) -> String {
+        format!(
+            "cache: {{max_bytes: {max_bytes}}}\nissuers:\n{}{}",
+            local_issuer(),
+            rest(8)
+        )
     }
 
     /// The file that the configurations name.
@@ -138,10 +165,7 @@ impl Scene {
     }
 
     fn ask(&self, door: Door, token: Token, user: usize) -> Ask {
-        let path = format!(
-            "/api/tenants/{}/orders/42?expand=items",
-            user * 151 % LARGE_RULE_SET
-        );
+        let path = path_of(user);
         let now = tokens::now();
         let claims = |expires: u64| {
             let members = json!({
@@ -156,13 +180,8 @@ impl Scene {
         };
         let (text, expected) = match token {
             Token::Good(signature) => {
-                let identity = [
-                    format!("user-{user}"),
-                    format!("user-{user}@example.com"),
-                    "reader,writer".to_owned(),
-                ];
                 let text = self.key(signature).mint(&claims(now + LIFETIME));
-                (text, Expected::Allowed(Arc::new(identity)))
+                (text, identity_of(user))
             }
             Token::Expired => (
                 self.rs256.mint(&claims(now - 3600)),
@@ -187,6 +206,62 @@ impl Scene {
         };
         Ask::new(door, &path, &text, expected)
     }
+}
+
+/// The question about the good token of a user; the same each time.
+pub(crate) fn live(door: Door, user: usize) -> Ask {
+    Ask::new(
+        door,
+        &path_of(user),
+        &local_token(user, &LOCAL_KEY),
+        identity_of(user),
+    )
+}
+
+/// The question about a token that somebody else made.
+pub(crate) fn forged(door: Door, user: usize) -> Ask {
+    let text = local_token(user, &FORGER);
+    Ask::new(door, &path_of(user), &text, Expected::Unauthenticated)
+}
+
+/// Questions about so many users' good tokens, in an order that is none for who remembers them.
+pub(crate) fn live_among(door: Door, among: usize) -> Asks {
+    // Prime, and no divisor of a round number.
+    const STEP: usize = 611_953;
+    Asks::Made {
+        maker: Arc::new(move |number| live(door, number * STEP % among)),
+        among,
+    }
+}
+
+fn local_token(user: usize, key: &hmac::Key) -> String {
+    let (begun, ends) = (*BEGUN, *BEGUN + LIFETIME);
+    let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT","kid":"local"}"#);
+    let claims = BASE64_URL_SAFE_NO_PAD.encode(format!(
+        r#"{{"iss":"{LOCAL_ISSUER}","aud":"{AUDIENCE}","sub":"user-{user}","email":"user-{user}@example.com","roles":["reader","writer"],"scope":"orders:read orders:write","jti":"{user:016x}","iat":{begun},"exp":{ends}}}"#
+    ));
+    let signed = format!("{header}.{claims}");
+    let signature = hmac::sign(key, signed.as_bytes());
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn path_of(user: usize) -> String {
+    let tenant = user * 151 % LARGE_RULE_SET;
+    format!("/api/tenants/{tenant}/orders/42?expand=items")
+}
+
+fn identity_of(user: usize) -> Expected {
+    Expected::Allowed(Arc::new([
+        format!("user-{user}"),
+        format!("user-{user}@example.com"),
+        "reader,writer".to_owned(),
+    ]))
+}
+
+fn local_issuer() -> String {
+    format!(
+        "  - {{issuer: '{LOCAL_ISSUER}', audiences: [{AUDIENCE}], algorithms: [HS256], secret: {LOCAL_SECRET}}}\n"
+    )
 }
 
 fn issuer(name: &str, keys: &str) -> String {

@@ -37,7 +37,7 @@ pub(crate) struct Server {
     /// From its start until it was ready.
     pub(crate) started_in: Duration,
     log: Arc<Drained>,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 /// What has come out of a pipe, which is read all the time so that the writer never waits.
@@ -71,7 +71,7 @@ impl Server {
             http,
             started_in: begun.elapsed(),
             log: Arc::default(),
-            _folder: None,
+            folder: None,
         }
     }
 
@@ -131,8 +131,22 @@ impl Server {
             http,
             started_in: begun.elapsed(),
             log,
-            _folder: Some(folder),
+            folder: Some(folder),
         })
+    }
+
+    /// Changes Gatefort's configuration by a comment, and has it reloaded.
+    pub(crate) fn reload(&self) {
+        let folder = self.folder.as_ref().expect("Gatefort has a folder");
+        let file = folder.path().join("gatefort.yaml");
+        let text = std::fs::read_to_string(&file).expect("the file is there");
+        let next = folder.path().join("next");
+        std::fs::write(&next, text + "# again\n").expect("the folder can be written");
+        std::fs::rename(&next, &file).expect("the folder can be written");
+        let told = Command::new("kill")
+            .args(["-HUP", &self.child.id().to_string()])
+            .status();
+        assert!(told.expect("kill is installed").success());
     }
 
     /// The memory that it holds, in MiB.

@@ -100,6 +100,7 @@ impl Held {
 struct Subject {
     service: Service,
     verifier: Arc<Verifier>,
+    door: Door,
     kind: fn(usize) -> Value,
     /// Bytes of the table that is there from the start.
     table: i64,
@@ -108,7 +109,7 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(kind: fn(usize) -> Value, roles: &str, room: usize) -> Self {
+    fn new(door: Door, kind: fn(usize) -> Value, roles: &str, room: usize) -> Self {
         let mut state = inside::state(&CONFIGURATION.replace("ROLES", roles));
         // Lines of the log are freed by its own thread, and would count as kept.
         let log = LogQueue::start(LogFormat::Json, std::io::sink()).unwrap();
@@ -125,7 +126,8 @@ impl Subject {
         *verifier = changed;
         let mut subject = Self {
             verifier: Arc::clone(&authorizer.verifier),
-            service: inside::service(Door::Grpc, state),
+            service: inside::service(door, state),
+            door,
             kind,
             table: table.bytes_current,
             bytes: 0,
@@ -141,11 +143,11 @@ impl Subject {
     fn ask(&mut self, users: Range<usize>) -> Held {
         for user in users {
             let text = token(&(self.kind)(user));
-            let ask = Ask::new(Door::Grpc, "/orders", &text, Expected::Unauthenticated);
+            let ask = Ask::new(self.door, "/orders", &text, Expected::Unauthenticated);
             // From the second reference on they are counted, which is no part of what is kept.
             let wire = ask.wire.clone();
             let info = measure(|| {
-                let question = inside::question(Door::Grpc, &wire);
+                let question = inside::question(self.door, &wire);
                 let (status, _) = inside::answer(&self.service, question);
                 assert!(status.is_success());
             });
@@ -167,19 +169,43 @@ const TABLE: f64 = 0.12;
 
 #[test]
 fn ten_thousand_tokens_take_what_they_are_counted_as() {
-    for (name, kind, roles, users) in [
-        ("AuthFort", authfort as fn(usize) -> Value, "roles", 10_000),
-        ("Keycloak", keycloak, "realm_access.roles", 1_000),
+    for (name, door, kind, roles, users, most) in [
+        (
+            "AuthFort",
+            Door::Grpc,
+            authfort as fn(usize) -> Value,
+            "roles",
+            10_000,
+            1_320.0,
+        ),
+        (
+            "Keycloak",
+            Door::Grpc,
+            keycloak,
+            "realm_access.roles",
+            1_000,
+            1_460.0,
+        ),
+        // No entry counts as less.
+        (
+            "Keycloak, HTTP",
+            Door::AuthRequest,
+            keycloak,
+            "realm_access.roles",
+            1_000,
+            1_030.0,
+        ),
     ] {
-        let mut subject = Subject::new(kind, roles, 64 << 20);
+        let mut subject = Subject::new(door, kind, roles, 64 << 20);
         for use_number in 1..=3 {
             let seen = subject.ask(0..users);
             let said = format!("{name}, use {use_number}: {}", seen.each());
             assert_eq!(seen.entries, users + 1, "{said}");
             assert!(seen.held <= seen.counted, "{said}");
             if use_number == 3 {
-                assert!(seen.held >= seen.counted * (0.9 - TABLE), "{said}");
-                assert!(seen.counted <= 1_500.0 * seen.entries as f64, "{said}");
+                let is_exact = seen.held >= seen.counted * (0.9 - TABLE);
+                assert!(is_exact || door != Door::Grpc, "{said}");
+                assert!(seen.counted <= most * seen.entries as f64, "{said}");
             }
         }
     }
@@ -188,7 +214,7 @@ fn ten_thousand_tokens_take_what_they_are_counted_as() {
 #[test]
 fn a_full_memory_takes_what_its_max_bytes_say() {
     const ROOM: usize = 2 << 20;
-    let mut subject = Subject::new(authfort, "roles", ROOM);
+    let mut subject = Subject::new(Door::Grpc, authfort, "roles", ROOM);
     for users in [0..1_000, 0..1_000, 0..3_000, 2_000..4_000, 2_000..4_000] {
         let seen = subject.ask(users);
         assert!(seen.counted <= ROOM as f64, "{}", seen.each());

@@ -99,11 +99,12 @@ impl IdentityValues {
     /// What is the same in every answer of the one door that keeps it here, in that door's encoding.
     #[must_use]
     pub fn answer(&self) -> Option<&[u8]> {
-        self.answer.get().map(|answer| &**answer)
+        let answer = self.answer.get().map(|answer| &**answer);
+        answer.filter(|answer| !answer.is_empty())
     }
 
     /// Keeps what [`Self::answer`] gives from now on, unless it is longer than there is room for, or something is kept
-    /// already.
+    /// already; an empty one says that nothing will be.
     pub fn keep_answer(&self, answer: &[u8]) {
         if block(answer.len()) <= self.room as usize {
             let _kept = self.answer.get_or_init(|| answer.into());
@@ -146,7 +147,7 @@ impl KeptValues {
     /// The bytes that are kept, once nothing more will be.
     pub(in crate::domain) fn complete_weight(&self) -> Option<usize> {
         let values = self.0.get()?;
-        let answer = values.answer()?;
+        let answer = values.answer.get()?;
         Some(values.weight() + block(answer.len()))
     }
 }

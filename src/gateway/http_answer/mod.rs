@@ -57,6 +57,10 @@ fn allow(
     if let Some(cookie) = request.and_then(|request| answers.stripping.cookie(&request.headers)) {
         headers.insert(COOKIE, value(cookie));
     }
+    if grant.principal().is_some() {
+        // These doors keep nothing but the values, and nothing need be counted for more.
+        identity.keep_answer(&[]);
+    }
     // Last: what identity says of a header stands.
     for (name, value) in identity.iter() {
         // Clean by construction, too.
