@@ -70,8 +70,8 @@ const HEADER_BYTES: Bounds<usize> = Bounds::of_number(
 /// How much memory verified tokens may take.
 pub(super) const CACHE_BYTES: Bounds<usize> = Bounds::of_number(
     0,
-    2 << 30,
-    "0 remembers nothing, and 2 GiB hold the tokens of half a million people at once",
+    3 << 30,
+    "0 remembers nothing, and 3 GiB hold the tokens of more than a million people at once",
 );
 
 /// How many recent refusals, and how many allows, are kept.
