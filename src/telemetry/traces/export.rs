@@ -47,8 +47,10 @@ impl Exporter {
                 }
                 let full = batch.len() == BATCH;
                 let (message, count) = message::encode(&self.resource, &batch);
-                let sent = pin!(self.deliver(message.into()));
-                let outcome = catch_panic(sent).await;
+                let outcome = {
+                    let sent = pin!(self.deliver(message.into(), count, &mut said));
+                    catch_panic(sent).await
+                };
                 let outcome = outcome.unwrap_or_else(|| {
                     Err(NotTaken {
                         code: "internal_error".to_owned(),
@@ -67,8 +69,13 @@ impl Exporter {
         }
     }
 
-    /// Sends a message, several times if need be; only once when we are to end.
-    async fn deliver(&self, message: Bytes) -> Result<Taken, NotTaken> {
+    /// Sends a message of so many spans, several times if need be; only once when we are to end.
+    async fn deliver(
+        &self,
+        message: Bytes,
+        spans: u64,
+        said: &mut Option<String>,
+    ) -> Result<Taken, NotTaken> {
         let mut waits = AGAIN.into_iter();
         loop {
             let outcome = self.collector.send(message.clone()).await;
@@ -82,6 +89,8 @@ impl Exporter {
                 return outcome;
             };
             let pause = sleep(wait.max(*asked));
+            // Not only when it is given up: whoever has just named a wrong collector is looking now.
+            tell(&outcome, spans, said);
             if self.stop.run_until_cancelled(pause).await.is_none() {
                 return outcome;
             }
