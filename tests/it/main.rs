@@ -1,8 +1,7 @@
 //! The test binary that runs on loopback alone.
 //!
-//! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs, `schema` its validator; the rest needs nothing.
-//! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs, `redis` needs a Redis server; the
-//! rest needs nothing.
+//! `authfort`, `introspection` and `oidc` need the issuers that `tests/run` installs, `schema` its validator, `redis` a
+//! Redis server; most of the rest needs nothing.
 
 #[cfg(test)]
 mod authfort;
