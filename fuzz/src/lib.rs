@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use aws_lc_rs::hmac;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use gatefort::domain::algorithm::Algorithm;
 use gatefort::domain::claims::{
     Audiences, ClaimPath, EventRules, Principal, Profile, TokenRules, TokenType, UnixTime,
@@ -25,6 +27,9 @@ use tokio::runtime::{Builder, Runtime};
 /// The longest token: the server's default.
 pub const MAX_TOKEN: usize = 16 * 1024;
 
+/// What `https://hmac.test` signs with.
+const SECRET: &[u8] = include_bytes!("../fixture/hmac.secret");
+
 /// When the tokens of the fixture are judged.
 pub static NOW: LazyLock<UnixTime> = LazyLock::new(|| {
     let seconds = include_str!("../fixture/now").trim().parse();
@@ -43,7 +48,6 @@ pub struct Issuer {
 pub static ISSUERS: LazyLock<Vec<Issuer>> = LazyLock::new(|| {
     let public = |text: &[u8]| KeySet::parse(text).expect("a key set").0;
     let main = || public(include_bytes!("../fixture/main.jwks.json"));
-    let secret = include_bytes!("../fixture/hmac.secret");
     let issuer = |name: &str, keys: KeySet, change: fn(TokenRules) -> TokenRules| Issuer {
         rules: Arc::new(change(rules(name))),
         keys,
@@ -69,7 +73,7 @@ pub static ISSUERS: LazyLock<Vec<Issuer>> = LazyLock::new(|| {
         ),
         issuer(
             "https://hmac.test",
-            KeySet::from_secret(secret).expect("a long secret"),
+            KeySet::from_secret(SECRET).expect("a long secret"),
             |rules| TokenRules {
                 algorithms: [Algorithm::Hs256].into_iter().collect(),
                 ..rules
@@ -100,6 +104,12 @@ pub static EVENT_RULES: LazyLock<EventRules> = LazyLock::new(|| EventRules {
 pub static TOKENS: LazyLock<Vec<&str>> =
     LazyLock::new(|| include_str!("../fixture/tokens").lines().collect());
 
+/// A caller whose token is good.
+pub static ANN: LazyLock<Principal> = LazyLock::new(|| {
+    let mut good = TOKENS.iter().filter_map(|token| verify(token).ok());
+    good.next().expect("the fixture has a good token")
+});
+
 fn rules(issuer: &str) -> TokenRules {
     TokenRules {
         issuer: issuer.into(),
@@ -123,6 +133,15 @@ pub fn verify(text: &str) -> Result<Principal, DenyReason> {
         Lookup::UnknownKid => Err(DenyReason::KidUnknown),
         Lookup::Unsuitable => Err(DenyReason::KeyUnsuitable),
     }
+}
+
+/// A token of `https://hmac.test` with this header and these claims, signed as its header should say: HS256.
+pub fn signed(header: &[u8], claims: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
+    let [header, claims] = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    let input = format!("{header}.{claims}");
+    let signature = hmac::sign(&key, input.as_bytes());
+    format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
 /// The issuer of this name.

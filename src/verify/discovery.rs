@@ -7,12 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
 use super::failure::FetchError;
 use super::fetch::{self, Fetched, Fetcher, Reuse};
 use crate::domain::claims::UnixTime;
+use crate::domain::json::parse_object;
 
 /// One issuer's discovery, with what it found last.
 #[derive(Debug)]
@@ -130,8 +132,9 @@ impl Discovery {
 /// # Errors
 /// It is no such document, or another issuer's.
 pub(super) fn read(document: &[u8], issuer: &str) -> Result<Metadata, FetchError> {
+    let members = parse_object(document).map_err(|_| FetchError::DiscoveryInvalid)?;
     let document: Document =
-        serde_json::from_slice(document).map_err(|_| FetchError::DiscoveryInvalid)?;
+        serde_json::from_value(Value::Object(members)).map_err(|_| FetchError::DiscoveryInvalid)?;
     if *document.issuer != *issuer {
         return Err(FetchError::IssuerMismatch);
     }
@@ -198,5 +201,19 @@ mod tests {
         }
         let own = "https://id.example.com/t/v2/.well-known/openid-configuration?x=1";
         assert_eq!(places(own), [own]);
+    }
+
+    #[test]
+    fn what_is_no_document_is_not_believed() {
+        let good = r#"{"issuer":"https://i.test","jwks_uri":"https://i.test/k","x":["y"]}"#;
+        let reads = |text: &[u8]| read(text, "https://i.test").is_ok();
+        assert!(reads(good.as_bytes()));
+        assert!(!reads(br#"["https://i.test","https://i.test/k"]"#));
+        assert!(!reads(good.replace("\"x\"", "\"issuer\"").as_bytes()));
+        // Not even where nothing is read of it (RFC 8259 §8.1).
+        let mut ill_formed = good.as_bytes().to_vec();
+        let place = good.find('y').expect("it is there");
+        ill_formed[place] = 0xff;
+        assert!(!reads(&ill_formed));
     }
 }

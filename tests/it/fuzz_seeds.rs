@@ -1,12 +1,14 @@
 //! Where the fuzzers of `fuzz/` start: the tokens, requests and documents of these tests.
 //!
 //! ```text
-//! cargo test --test it -- --ignored fuzz_seeds
+//! cargo test --test it -- --ignored fuzz_seeds && tests/fuzz --keep
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -51,6 +53,9 @@ fn fuzz_seeds() {
 
     for (name, token) in &tokens {
         seed("token", name, token);
+        if let Some(said) = for_the_secret(token) {
+            seed("claims", name, said);
+        }
     }
     for (name, token) in &events {
         seed("event", name, token);
@@ -112,6 +117,24 @@ fn fuzz_seeds() {
     );
     let document = json!({"issuer": "https://issuer.test", "jwks_uri": "https://issuer.test/keys", "response_types_supported": ["code"]});
     seed("discovery", "document", document.to_string());
+}
+
+/// What a token says, a line each for header and claims, as if the issuer with the secret had signed it.
+fn for_the_secret(token: &str) -> Option<String> {
+    let parts = token.split('.').take(2);
+    let read = |part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok();
+    let mut said: Vec<Value> = parts.map(read).collect::<Option<_>>()?;
+    let [header, claims] = said.as_mut_slice() else {
+        return None;
+    };
+    let header = header.as_object_mut()?;
+    header.remove("kid");
+    header.insert("alg".to_owned(), "HS256".into());
+    let issuer = "https://hmac.test";
+    claims
+        .as_object_mut()?
+        .insert("iss".to_owned(), issuer.into());
+    Some(format!("{}\n{}", said[0], said[1]))
 }
 
 /// A request as one of the HTTP doors is asked about it: a line, then a field a line.
