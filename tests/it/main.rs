@@ -71,6 +71,8 @@ mod telemetry;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod timing;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod traces;
