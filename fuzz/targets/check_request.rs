@@ -4,8 +4,9 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{self, HttpRequest};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use gatefort::gateway::Service;
 use gatefort_fuzz::{RUNTIME, doors, is_public};
 use http::{Request, Version};
@@ -15,16 +16,14 @@ use prost::Message as _;
 static DOOR: LazyLock<Service> = LazyLock::new(|| Service::grpc(doors()).0);
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    // An even first byte frames the rest as gRPC does; an odd one leaves the framing to the fuzzer.
+    // By the first byte the rest is a message, a whole frame, or the request that a message is made of.
     let Some((kind, rest)) = data.split_first() else {
         return;
     };
-    let framed = match kind % 2 {
-        0 => {
-            let length = u32::try_from(rest.len()).expect("inputs are short");
-            [&[0], &length.to_be_bytes()[..], rest].concat()
-        }
-        _ => rest.to_vec(),
+    let framed = match kind % 4 {
+        0 | 2 => frame(rest),
+        1 => rest.to_vec(),
+        _ => frame(&asking_about(rest).encode_to_vec()),
     };
     let message = framed.get(5..).unwrap_or_default().to_vec();
     let request = Request::post("/envoy.service.auth.v3.Authorization/Check")
@@ -75,3 +74,41 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         other => panic!("{other:?}"),
     }
 });
+
+/// A message as gRPC frames it.
+fn frame(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).expect("inputs are short");
+    [&[0], &length.to_be_bytes()[..], message].concat()
+}
+
+/// Envoy's question about `METHOD TARGET HOST`, then a field a line: no length for the fuzzer to keep right.
+fn asking_about(text: &[u8]) -> CheckRequest {
+    let text = String::from_utf8_lossy(text);
+    let mut lines = text.lines();
+    let mut words = lines
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .map(str::to_owned);
+    let mut word = || words.next().unwrap_or_default();
+    let http = HttpRequest {
+        method: word(),
+        path: word(),
+        host: word(),
+        headers: lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        ..Default::default()
+    };
+    let request = attribute_context::Request {
+        http: Some(http),
+        ..Default::default()
+    };
+    CheckRequest {
+        attributes: Some(AttributeContext {
+            request: Some(request),
+            ..Default::default()
+        }),
+    }
+}

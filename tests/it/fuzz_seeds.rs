@@ -84,9 +84,22 @@ fn fuzz_seeds() {
         let request = grpc::request(case.method, case.target, case.host, &headers, form);
         let framed = [&[0], &request.encode_to_vec()[..]].concat();
         seed("check_request", case.name, framed);
+        let Case {
+            method,
+            target,
+            host,
+            ..
+        } = case;
+        let in_words = format!("\u{3}{method} {target} {host}{}", lines(&headers));
+        seed(
+            "check_request",
+            &format!("{}_in_words", case.name),
+            in_words,
+        );
         seed("http_doors", case.name, at_a_door(index, case, &headers));
         seed("path", case.name, case.target);
     }
+    public_paths();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in [
         "src/service/config/testdata/full.yaml",
@@ -155,11 +168,41 @@ fn at_a_door(index: usize, case: &Case, headers: &[(&str, String)]) -> String {
              x-forwarded-method:{method}\nx-forwarded-uri:{target}"
         ),
     };
-    let fields: String = headers
-        .iter()
-        .map(|(name, value)| format!("\n{name}:{value}"))
-        .collect();
-    asked + &fields
+    asked + &lines(headers)
+}
+
+/// What the fuzzers' own doors let pass, which no row of the table asks for.
+fn public_paths() {
+    for (name, target) in [("open", "/open/a"), ("optional", "/optional/a/b?c=1")] {
+        let host = "api.example.com";
+        let in_words = format!("\u{3}GET {target} {host}\ncookie:a=b");
+        seed("check_request", &format!("{name}_in_words"), in_words);
+        for (door, asked) in [
+            ("ext_authz", format!("GET /ext-authz{target}\nhost:{host}")),
+            (
+                "auth_request",
+                format!(
+                    "GET /auth-request\nhost:{host}\nx-original-method:GET\nx-original-uri:{target}"
+                ),
+            ),
+            (
+                "forward_auth",
+                format!(
+                    "GET /forward-auth\nx-forwarded-proto:https\nx-forwarded-host:{host}\n\
+                     x-forwarded-method:GET\nx-forwarded-uri:{target}"
+                ),
+            ),
+        ] {
+            seed("http_doors", &format!("{name}_{door}"), asked);
+        }
+        seed("path", name, target);
+    }
+}
+
+/// A field a line.
+fn lines(headers: &[(&str, String)]) -> String {
+    let line = |(name, value): &(&str, String)| format!("\n{name}:{value}");
+    headers.iter().map(line).collect()
 }
 
 /// Conditions as operators write them.
