@@ -90,7 +90,7 @@ fn fuzz_seeds() {
             host,
             ..
         } = case;
-        let in_words = format!("\u{3}{method} {target} {host}{}", lines(&headers));
+        let in_words = format!("\u{3}{method} {target} {host}{}", field_lines(&headers));
         seed(
             "check_request",
             &format!("{}_in_words", case.name),
@@ -168,7 +168,7 @@ fn at_a_door(index: usize, case: &Case, headers: &[(&str, String)]) -> String {
              x-forwarded-method:{method}\nx-forwarded-uri:{target}"
         ),
     };
-    asked + &lines(headers)
+    asked + &field_lines(headers)
 }
 
 /// What the fuzzers' own doors let pass, which no row of the table asks for.
@@ -200,7 +200,7 @@ fn public_paths() {
 }
 
 /// A field a line.
-fn lines(headers: &[(&str, String)]) -> String {
+fn field_lines(headers: &[(&str, String)]) -> String {
     let line = |(name, value): &(&str, String)| format!("\n{name}:{value}");
     headers.iter().map(line).collect()
 }
