@@ -20,7 +20,7 @@ fn it_is_linked_statically_and_small() {
         "{said}"
     );
     let size = fs::metadata(binary()).unwrap().len();
-    assert!(size <= 20_000_000, "{size} bytes");
+    assert!(size <= 15_000_000, "{size} bytes");
 }
 
 /// In a root that holds the binary, its configuration and `resolv.conf`, read-only, as nobody.
