@@ -5,10 +5,7 @@ use std::path::Path;
 use serde_json::Map;
 
 use super::config::Place;
-use super::config::cases::{
-    Case, CaseRequest, CaseToken, Expect, Form, Life, Minted, Recorded, Signature, Verdict,
-    reason_of,
-};
+use super::config::cases::{Case, CaseRequest, CaseToken, Expect, Minted, Verdict, reason_of};
 use super::decisions::Decisions;
 use crate::domain::reason::{DenyKind, DenyReason};
 use crate::telemetry;
@@ -51,30 +48,20 @@ fn case(recorded: &telemetry::Recorded, file: &str) -> Option<Case> {
         .iter()
         .find(|known| known.code() == reason)
         .map(|reason| reason.kind());
-    let token = match (kind, &recorded.explanation.issuer, &recorded.subject) {
+    let token = match (kind, &recorded.explanation.issuer) {
         (Some(DenyKind::Unreadable), ..) => return None,
         (Some(DenyKind::NoCredentials), ..) => CaseToken::None,
         (Some(DenyKind::InvalidToken), ..) => CaseToken::Refused(reason),
-        (_, Some(issuer), _) => CaseToken::Minted(Box::new(Minted {
-            issuer: Some(issuer.clone()),
-            claims: Map::new(),
-            life: Life::Left(std::time::Duration::from_secs(300)),
-            algorithm: None,
-            kid: None,
-            typ: None,
-            signature: Signature::Good,
-            form: Form::Jwt,
-            place: None,
-        })),
-        (_, None, _) => CaseToken::Unread,
+        (_, Some(issuer)) => CaseToken::Minted(Box::new(Minted::good(issuer.clone(), Map::new()))),
+        (_, None) => CaseToken::Unread,
     };
-    Some(Case {
-        name: format!(
+    Some(Case::of_record(
+        format!(
             "#{} {} {}{}",
             recorded.number, request.method, request.host, request.path
         ),
-        place: Place::within(file),
-        request: CaseRequest {
+        Place::within(file),
+        CaseRequest {
             method: request.method.clone(),
             host: request.host.clone(),
             path: request.path.clone(),
@@ -85,18 +72,7 @@ fn case(recorded: &telemetry::Recorded, file: &str) -> Option<Case> {
                 .and_then(|client| client.parse().ok()),
         },
         token,
-        introspection: Some(Map::from_iter([("active".to_owned(), true.into())])),
-        expect: Expect {
-            verdict,
-            reason: Some(reason),
-            // Shown there with its place and its path, not by its label.
-            rule: None,
-            status: None,
-            headers: Vec::new(),
-        },
-        recorded: Some(Recorded {
-            claims: Vec::new(),
-            headers: Vec::new(),
-        }),
-    })
+        // The rule is shown there with its place and its path, not by its label.
+        Expect::verdict(verdict, Some(reason)),
+    ))
 }

@@ -2,14 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::config::Place;
-use super::config::cases::{
-    ALLOWED, Case, CaseRequest, CaseToken, Expect, Form, Life, Minted, Recorded, Signature, Verdict,
-};
+use super::config::cases::{ALLOWED, Case, CaseRequest, CaseToken, Expect, Minted, Verdict};
 use crate::domain::claims::Principal;
 use crate::domain::named::Named;
 use crate::telemetry::{Evidence, Observed, timestamp};
@@ -65,10 +62,10 @@ pub(super) fn case_of(observed: &Observed) -> Case {
         Evidence::Principal(principal) => CaseToken::Minted(Box::new(minted(principal))),
     };
     let query = observed.query.as_ref();
-    Case {
-        name: String::new(),
-        place: Place::within("shadow"),
-        request: CaseRequest {
+    Case::of_record(
+        String::new(),
+        Place::within("shadow"),
+        CaseRequest {
             method: observed.method.clone(),
             host: observed.host.clone(),
             path: query.map_or_else(
@@ -78,21 +75,9 @@ pub(super) fn case_of(observed: &Observed) -> Case {
             headers: observed.headers.clone(),
             client: observed.client,
         },
-        // Nobody is asked: who was let in is taken as active.
-        introspection: Some(Map::from_iter([("active".to_owned(), json!(true))])),
         token,
-        expect: Expect {
-            verdict: Verdict::Allow,
-            reason: None,
-            rule: None,
-            status: None,
-            headers: Vec::new(),
-        },
-        recorded: Some(Recorded {
-            claims: Vec::new(),
-            headers: Vec::new(),
-        }),
-    }
+        Expect::verdict(Verdict::Allow, None),
+    )
 }
 
 fn minted(principal: &Principal) -> Minted {
@@ -100,17 +85,7 @@ fn minted(principal: &Principal) -> Minted {
     for name in ALWAYS {
         claims.entry(name).or_insert(Value::Null);
     }
-    Minted {
-        issuer: Some(principal.issuer().to_string()),
-        claims,
-        life: Life::Left(Duration::from_secs(300)),
-        algorithm: None,
-        kid: None,
-        typ: None,
-        signature: Signature::Good,
-        form: Form::Jwt,
-        place: None,
-    }
+    Minted::good(principal.issuer().to_string(), claims)
 }
 
 /// The case of a decision that a candidate makes otherwise, as a file of cases has it: without the query, and

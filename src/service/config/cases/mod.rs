@@ -153,6 +153,67 @@ pub struct Recorded {
     pub headers: Vec<String>,
 }
 
+/// How long a token lives where nothing is said: longer than any run.
+const LIFE: Duration = Duration::from_secs(300);
+
+impl Case {
+    /// A case of a decision that was made, as far as its record tells.
+    pub(in crate::service) fn of_record(
+        name: String,
+        place: Place,
+        request: CaseRequest,
+        token: CaseToken,
+        expect: Expect,
+    ) -> Self {
+        Self {
+            name,
+            place,
+            request,
+            token,
+            // Nobody is asked: who was let in is taken as active.
+            introspection: Some(Map::from_iter([("active".to_owned(), true.into())])),
+            expect,
+            recorded: Some(Recorded {
+                claims: Vec::new(),
+                headers: Vec::new(),
+            }),
+        }
+    }
+}
+
+impl Minted {
+    /// A good JWT of this issuer, with these claims.
+    pub(in crate::service) fn good(issuer: String, claims: Map<String, Json>) -> Self {
+        Self {
+            issuer: Some(issuer),
+            claims,
+            life: Life::Left(LIFE),
+            algorithm: None,
+            kid: None,
+            typ: None,
+            signature: Signature::Good,
+            form: Form::Jwt,
+            place: None,
+        }
+    }
+}
+
+impl Expect {
+    /// This verdict, perhaps for this reason; by whatever rule, with whatever status and headers.
+    pub(in crate::service) const fn verdict(
+        verdict: Verdict,
+        reason: Option<&'static str>,
+    ) -> Self {
+        Self {
+            verdict,
+            reason,
+            rule: None,
+            status: None,
+            headers: Vec::new(),
+        }
+    }
+}
+
 impl Verdict {
     /// Each with its name.
     pub(super) const NAMES: [(&'static str, Self); 3] = [

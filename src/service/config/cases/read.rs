@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
 
 use http::HeaderName;
 
 use super::raw::{RawCase, RawCases, RawExpect, RawMint, RawRecorded, RawRequest, Signature};
 use super::values::{RawAnswer, RawCaseToken, RawExpected};
-use super::{Case, CaseRequest, CaseToken, Expect, Form, Life, Minted, Recorded};
+use super::{Case, CaseRequest, CaseToken, Expect, Form, LIFE, Life, Minted, Recorded};
 use crate::domain::credential::TokenSource;
 use crate::service::config::bounds::is_on;
 use crate::service::config::environment::Environment;
@@ -20,9 +19,6 @@ use crate::service::config::shapes::Named;
 use crate::service::config::source::{Place, Source};
 use crate::service::config::tree::Node;
 use crate::service::config::values::RawSource;
-
-/// How long a token lives where nothing is said: longer than any run.
-const LIFE: Duration = Duration::from_secs(300);
 
 impl Case {
     /// Reads a file of cases: YAML, or JSON, which is YAML too.
