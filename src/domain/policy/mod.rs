@@ -164,10 +164,10 @@ impl RuleSet {
     }
 
     /// Each rule about narrower hosts that an earlier, laxer rule about wider ones decides for in part, with the
-    /// first that does: legal, and seldom meant.
+    /// first that does: legal, and seldom meant. Those that are [`Self::shadowed`] as a whole are left out.
     #[must_use]
-    pub fn overtaken(&self) -> Vec<(RuleId, RuleId)> {
-        overlap::overtaken(&self.rules)
+    pub fn overtaken(&self, shadowed: &[(RuleId, RuleId)]) -> Vec<(RuleId, RuleId)> {
+        overlap::overtaken(&self.rules, shadowed)
     }
 }
 

@@ -1,10 +1,8 @@
 //! Rules about narrower hosts that a laxer rule about wider ones overtakes.
 
-use std::collections::HashSet;
-
 use super::host::HostPattern;
 use super::pattern::{PathPattern, Segment, Tail};
-use super::{Access, Rule, RuleId, RuleMode, shadow};
+use super::{Access, Rule, RuleId, RuleMode};
 
 /// How many pairs of rules are looked at: those of a file that a person wrote, in well under a second.
 const MOST_PAIRS: usize = 1_000_000;
@@ -14,12 +12,13 @@ const MOST_PAIRS: usize = 1_000_000;
 ///
 /// What is written for `admin.example.com` is meant to be the word about it; a rule for `*.example.com` before it
 /// that asks less decides there too. Rules that name every host, one path alone, or preflights (OPTIONS) alone are
-/// meant to be everywhere; what is hidden whole is [`shadow::shadowed`]'s to tell.
-pub(super) fn overtaken(rules: &[Rule]) -> Vec<(RuleId, RuleId)> {
-    let hidden: HashSet<u32> = shadow::shadowed(rules)
-        .into_iter()
-        .map(|(id, _)| id.0)
-        .collect();
+/// meant to be everywhere. What is hidden whole, `shadowed` in the order of the rules, is told already.
+pub(super) fn overtaken(rules: &[Rule], shadowed: &[(RuleId, RuleId)]) -> Vec<(RuleId, RuleId)> {
+    let is_hidden = |id: RuleId| {
+        shadowed
+            .binary_search_by_key(&id, |(hidden, _)| *hidden)
+            .is_ok()
+    };
     let in_force = || {
         let all = (0..).map(RuleId).zip(rules);
         all.filter(|(_, rule)| rule.mode == RuleMode::Enforce)
@@ -27,9 +26,7 @@ pub(super) fn overtaken(rules: &[Rule]) -> Vec<(RuleId, RuleId)> {
     let wide: Vec<_> = in_force().filter(|(_, rule)| is_wide(rule)).collect();
     let mut pairs = 0;
     let mut found = Vec::new();
-    for (id, rule) in
-        in_force().filter(|(id, rule)| !rule.hosts.is_empty() && !hidden.contains(&id.0))
-    {
+    for (id, rule) in in_force().filter(|(id, rule)| !rule.hosts.is_empty() && !is_hidden(*id)) {
         let earlier = wide.iter().take_while(|(other, _)| other.0 < id.0);
         for (taker, wider) in earlier {
             pairs += 1;

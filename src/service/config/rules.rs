@@ -73,17 +73,19 @@ fn warn(set: &RuleSet, spots: &[Spot], notes: &mut Notes<'_>) {
             .ok()
             .and_then(|index| spots.get(index))
     };
-    let pairs = |found: Vec<(RuleId, RuleId)>| {
-        found.into_iter().filter_map(|(id, by)| {
+    let pairs = |found: &[(RuleId, RuleId)]| -> Vec<_> {
+        let named = found.iter().filter_map(|&(id, by)| {
             let (spot, taker, rule) = (spot_of(id.0)?, spot_of(by.0)?, set.rule(by)?);
             let by = format!("the rule `{}`", rule.label().escape_debug());
             Some((spot, taker.span.line, by))
-        })
+        });
+        named.collect()
     };
-    for (spot, line, by) in pairs(set.shadowed()) {
+    let shadowed = set.shadowed();
+    for (spot, line, by) in pairs(&shadowed) {
         notes.warn(Caution::RuleShadowed { line, by }, spot);
     }
-    for (spot, line, by) in pairs(set.overtaken()) {
+    for (spot, line, by) in pairs(&set.overtaken(&shadowed)) {
         notes.warn(Caution::HostsOverlap { line, by }, spot);
     }
     for (id, rule) in set.iter() {
