@@ -1,8 +1,9 @@
 //! The time of a log line: RFC 3339 in UTC, with microseconds.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::verify::clock::since_epoch;
+use crate::verify::clock::{SecondText, since_epoch};
 
 /// The wall-clock time as RFC 3339 in UTC, with microseconds.
 #[must_use]
@@ -11,31 +12,44 @@ pub fn timestamp() -> String {
 }
 
 fn rfc_3339(since_epoch: Duration) -> String {
+    thread_local! {
+        static SECOND: RefCell<SecondText> = const { RefCell::new(SecondText::new()) };
+    }
+    let mut text = String::with_capacity(32);
     let seconds = since_epoch.as_secs();
+    SECOND.with_borrow_mut(|known| text.push_str(known.of(seconds, || to_the_second(seconds))));
+    push_digits(&mut text, since_epoch.subsec_micros().into(), 6, 'Z');
+    text
+}
+
+fn to_the_second(seconds: u64) -> String {
     let (year, month, day) = date(seconds / 86_400);
-    let fields = [
+    let mut text = String::new();
+    for (number, digits, end) in [
         (year, 4, '-'),
         (month, 2, '-'),
         (day, 2, 'T'),
         (seconds / 3600 % 24, 2, ':'),
         (seconds / 60 % 60, 2, ':'),
         (seconds % 60, 2, '.'),
-        (since_epoch.subsec_micros().into(), 6, 'Z'),
-    ];
-    let mut text = String::with_capacity(32);
-    for (number, digits, end) in fields {
-        for place in (0..digits).rev() {
-            let digit = number / 10_u64.pow(place) % 10;
-            // A remainder of ten is a digit.
-            text.extend(
-                u32::try_from(digit)
-                    .ok()
-                    .and_then(|digit| char::from_digit(digit, 10)),
-            );
-        }
-        text.push(end);
+    ] {
+        push_digits(&mut text, number, digits, end);
     }
     text
+}
+
+/// A number of so many digits, and what follows it.
+fn push_digits(text: &mut String, number: u64, digits: u32, end: char) {
+    for place in (0..digits).rev() {
+        let digit = number / 10_u64.pow(place) % 10;
+        // A remainder of ten is a digit.
+        text.extend(
+            u32::try_from(digit)
+                .ok()
+                .and_then(|digit| char::from_digit(digit, 10)),
+        );
+    }
+    text.push(end);
 }
 
 /// Year, month and day of a day since 1970-01-01, by the Gregorian calendar.

@@ -21,6 +21,32 @@ impl Clock for SystemClock {
     }
 }
 
+/// A text about a second, written once for as long as that lasts: each thread keeps its own.
+#[derive(Debug)]
+pub(crate) struct SecondText {
+    second: u64,
+    text: String,
+}
+
+impl SecondText {
+    /// Of no second yet.
+    pub(crate) const fn new() -> Self {
+        Self {
+            second: 0,
+            text: String::new(),
+        }
+    }
+
+    /// The text about a second since 1970.
+    pub(crate) fn of(&mut self, second: u64, write: impl FnOnce() -> String) -> &str {
+        if self.second != second || self.text.is_empty() {
+            self.text = write();
+            self.second = second;
+        }
+        &self.text
+    }
+}
+
 /// The operating system's wall-clock time since 1970.
 ///
 /// A clock before that reads as 0, where every token is "not yet valid": closed.
