@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use tokio::runtime::{Builder, Runtime};
@@ -11,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::ask::Door;
 use gatefort::authorizer::Authorizer;
-use gatefort::gateway::{DoorState, LiveDoors, Service};
+use gatefort::gateway::{
+    Call, Connection, Content, DoorState, HttpAnswer, HttpDoors, LiveDoors, Service,
+};
 use gatefort::service::config::{Config, Environment};
 use gatefort::telemetry::settings::{DecisionLog, LogFormat};
 use gatefort::telemetry::{LogQueue, Telemetry};
@@ -90,11 +93,26 @@ pub(crate) fn question(door: Door, wire: &Bytes) -> Request<Full<Bytes>> {
     .expect("a request is well formed")
 }
 
-/// The whole answer's body.
+/// The answer's status, and its octets: those of the body, or at the HTTP doors all of them.
 pub(crate) fn answer(service: &Service, request: Request<Full<Bytes>>) -> (StatusCode, Bytes) {
     RUNTIME.block_on(async {
+        if let Some(doors) = service.http_doors() {
+            let octets = at(doors, &request.into_parts().0).await;
+            let status = StatusCode::from_bytes(&octets[9..12]);
+            return (status.expect("an answer has a status"), octets.into());
+        }
         let (head, body) = service.answer(request).await.into_parts();
         let body = body.collect().await.expect("the answer is whole");
         (head.status, body.to_bytes())
     })
+}
+
+/// As a connection has it written that speaks plain HTTP/1.1.
+async fn at(doors: &HttpDoors, head: &Parts) -> Vec<u8> {
+    let written = |answer: &HttpAnswer<'_>| {
+        let mut octets = Vec::with_capacity(512);
+        answer.write_to(&mut octets, Content::Sent, Connection::Kept);
+        octets
+    };
+    doors.answer(Call::of(head), written).await
 }

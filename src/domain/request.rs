@@ -94,6 +94,12 @@ impl<'w> Headers<'w> {
     pub const fn new(fields: Vec<(&'w str, &'w [u8])>) -> Self {
         Self(fields)
     }
+    /// These fields without those whose name `is_left_out`.
+    #[must_use]
+    pub fn without(mut self, is_left_out: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|(name, _)| !is_left_out(name));
+        self
+    }
     /// Every field, in wire order.
     pub fn iter(&self) -> impl Iterator<Item = (&'w str, &'w [u8])> + '_ {
         self.0.iter().copied()

@@ -4,9 +4,8 @@
 //! its heirs send `X-Original-Method` and `X-Original-URL`. nginx hands a client's other fields
 //! through to us, `X-Forwarded-*` and the other door's field included: they are never read here.
 
-use http::request::Parts;
-
-use super::originals::{Originals, authority};
+use super::call::Call;
+use super::originals::{HOST, Originals};
 use crate::domain::reason::DenyReason;
 use crate::domain::request::{HeaderRemoval, Host, Method, RequestContext, RequestPath};
 
@@ -15,15 +14,16 @@ const URI: &str = "x-original-uri";
 const URL: &str = "x-original-url";
 
 /// Reads what nginx says: `/auth-request`.
-pub(super) fn read(parts: &Parts) -> Result<RequestContext<'_>, DenyReason> {
-    let originals = Originals::new(&parts.headers, &[METHOD, URI, "host"])?;
+pub(super) fn read(call: Call<'_>) -> Result<RequestContext<'_>, DenyReason> {
+    let originals = Originals::new(call, &[METHOD, URI, HOST])?;
     let (method, target) = (originals.one_item(METHOD)?, originals.one(URI)?);
-    context(originals, method, authority(parts)?, target)
+    let host = originals.authority()?;
+    context(originals, method, host, target)
 }
 
 /// Reads what ingress-nginx says: `/auth-request/url`.
-pub(super) fn read_url(parts: &Parts) -> Result<RequestContext<'_>, DenyReason> {
-    let originals = Originals::new(&parts.headers, &[METHOD, URL])?;
+pub(super) fn read_url(call: Call<'_>) -> Result<RequestContext<'_>, DenyReason> {
+    let originals = Originals::new(call, &[METHOD, URL])?;
     let (method, url) = (originals.one_item(METHOD)?, originals.one(URL)?);
     let (host, target) = split_url(url)?;
     context(originals, method, host, target)
@@ -75,6 +75,8 @@ fn split_url(url: &str) -> Result<(&str, &str), DenyReason> {
 
 #[cfg(test)]
 mod tests {
+    use http::request::Parts;
+
     use super::*;
     use crate::gateway::testing::parts;
 
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn reads_the_original_request() {
         let parts = with(&[]);
-        let request = read(&parts).unwrap();
+        let request = read(Call::of(&parts)).unwrap();
         assert_eq!(request.method.as_str(), "DELETE");
         assert_eq!(request.host.as_str(), "api.example.com");
         assert_eq!(request.path.as_str(), "/orders/1");
@@ -127,7 +129,7 @@ mod tests {
         ]
         .concat();
         let parts = parts("POST", "/auth-request?uri=/public&method=OPTIONS", &fields);
-        let request = read(&parts).unwrap();
+        let request = read(Call::of(&parts)).unwrap();
         assert_eq!(request.method.as_str(), "DELETE");
         assert_eq!(request.host.as_str(), "api.example.com");
         assert_eq!(request.path.as_str(), "/orders/1");
@@ -137,7 +139,7 @@ mod tests {
     fn each_original_is_there_exactly_once() {
         for name in ["host", "x-original-method", "x-original-uri"] {
             assert_eq!(
-                read(&without(name)).unwrap_err(),
+                read(Call::of(&without(name))).unwrap_err(),
                 DenyReason::OriginalMissing,
                 "{name}"
             );
@@ -151,7 +153,11 @@ mod tests {
             ("x-original_method", "GET", DenyReason::HeaderAlias),
             ("connection", "close, X-Original-URI", DenyReason::HopByHop),
         ] {
-            assert_eq!(read(&with(&[(name, value)])).unwrap_err(), reason, "{name}");
+            assert_eq!(
+                read(Call::of(&with(&[(name, value)]))).unwrap_err(),
+                reason,
+                "{name}"
+            );
         }
     }
 
@@ -184,7 +190,11 @@ mod tests {
                 })
                 .collect();
             let parts = parts("GET", "/auth-request", &fields);
-            assert_eq!(read(&parts).unwrap_err(), reason, "{name}: {value:?}");
+            assert_eq!(
+                read(Call::of(&parts)).unwrap_err(),
+                reason,
+                "{name}: {value:?}"
+            );
         }
     }
 
@@ -199,7 +209,7 @@ mod tests {
                 ("x-original-uri", "/public"),
             ],
         );
-        let request = read_url(&parts)?;
+        let request = read_url(Call::of(&parts))?;
         Ok((
             request.host.as_str().to_owned(),
             request.path.as_str().to_owned(),

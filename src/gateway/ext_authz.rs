@@ -3,9 +3,8 @@
 //! The request that reaches us *is* the original one, under a prefix: its method, its `Host`,
 //! its path and its query. No field about another request is read.
 
-use http::request::Parts;
-
-use super::originals::{Originals, authority};
+use super::call::Call;
+use super::originals::{HOST, Originals};
 use crate::domain::reason::DenyReason;
 use crate::domain::request::{HeaderRemoval, Host, Method, RequestContext, RequestPath};
 
@@ -13,15 +12,15 @@ use crate::domain::request::{HeaderRemoval, Host, Method, RequestContext, Reques
 const PREFIX: &str = "/ext-authz";
 
 /// Reads the request line and `Host`: `/ext-authz/...`.
-pub(super) fn read(parts: &Parts) -> Result<RequestContext<'_>, DenyReason> {
-    let originals = Originals::new(&parts.headers, &["host"])?;
-    let method = Method::parse(parts.method.as_str())?;
-    let host = Host::parse(authority(parts)?)?;
+pub(super) fn read(call: Call<'_>) -> Result<RequestContext<'_>, DenyReason> {
+    let originals = Originals::new(call, &[HOST])?;
+    let method = Method::parse(originals.call.method)?;
+    let host = Host::parse(originals.authority()?)?;
     // The raw request target: a decoded or normalised one would hide what the upstream is to see.
-    let target = parts
-        .uri
-        .path_and_query()
-        .and_then(|target| target.as_str().strip_prefix(PREFIX))
+    let target = originals
+        .call
+        .target
+        .strip_prefix(PREFIX)
         .filter(|target| target.starts_with('/'))
         .ok_or(DenyReason::OriginalMissing)?;
     let (path, query) = RequestPath::parse_target(target)?;
@@ -42,11 +41,11 @@ mod tests {
     use super::*;
     use crate::gateway::testing::parts;
 
-    const HOST: (&str, &str) = ("host", "api.example.com");
+    const HOST: (&str, &str) = (super::HOST, "api.example.com");
 
     fn path(target: &str) -> Result<String, DenyReason> {
         let parts = parts("GET", target, &[HOST]);
-        read(&parts).map(|request| request.path.as_str().to_owned())
+        read(Call::of(&parts)).map(|request| request.path.as_str().to_owned())
     }
 
     #[test]
@@ -59,7 +58,7 @@ mod tests {
             ("x-envoy-original-path", "/public"),
         ];
         let parts = parts("PURGE", "/ext-authz/orders/1?a=%2F", &fields);
-        let request = read(&parts).unwrap();
+        let request = read(Call::of(&parts)).unwrap();
         assert_eq!(request.method.as_str(), "PURGE");
         assert_eq!(request.host.as_str(), "api.example.com");
         assert_eq!(request.path.as_str(), "/orders/1");
@@ -97,7 +96,7 @@ mod tests {
     fn there_is_one_host() {
         let host = |target: &str, fields: &[(&'static str, &'static str)]| {
             let parts = parts("GET", target, fields);
-            read(&parts).map(|request| request.host.as_str().to_owned())
+            read(Call::of(&parts)).map(|request| request.host.as_str().to_owned())
         };
         let absolute = "http://api.example.com/ext-authz/x";
         assert_eq!(host(absolute, &[]).unwrap(), "api.example.com");

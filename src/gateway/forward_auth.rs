@@ -5,8 +5,7 @@
 
 use std::net::IpAddr;
 
-use http::request::Parts;
-
+use super::call::Call;
 use super::originals::Originals;
 use crate::domain::reason::DenyReason;
 use crate::domain::request::{HeaderRemoval, Host, Method, RequestContext, RequestPath};
@@ -18,8 +17,8 @@ const PROTO: &str = "x-forwarded-proto";
 const FOR: &str = "x-forwarded-for";
 
 /// Reads what the gateway says: `/forward-auth`.
-pub(super) fn read(parts: &Parts) -> Result<RequestContext<'_>, DenyReason> {
-    let originals = Originals::new(&parts.headers, &[METHOD, HOST, URI, PROTO, FOR])?;
+pub(super) fn read(call: Call<'_>) -> Result<RequestContext<'_>, DenyReason> {
+    let originals = Originals::new(call, &[METHOD, HOST, URI, PROTO, FOR])?;
     let method = Method::parse(originals.one_item(METHOD)?)?;
     let host = Host::parse(originals.one_item(HOST)?)?;
     let (path, query) = RequestPath::parse_target(originals.one(URI)?)?;
@@ -28,8 +27,8 @@ pub(super) fn read(parts: &Parts) -> Result<RequestContext<'_>, DenyReason> {
         host,
         path,
         query,
+        client: nearest_hop(&originals),
         headers: originals.client_headers(),
-        client: nearest_hop(originals),
         client_principal: None,
         removal: HeaderRemoval::Unable,
     })
@@ -38,8 +37,8 @@ pub(super) fn read(parts: &Parts) -> Result<RequestContext<'_>, DenyReason> {
 /// The right-most entry of `X-Forwarded-For`: the one that the gateway itself appended.
 ///
 /// All to its left is the client's word. An entry that is no plain address is nobody's.
-fn nearest_hop(originals: Originals<'_>) -> Option<IpAddr> {
-    let last = originals.all(FOR).next_back()?;
+fn nearest_hop(originals: &Originals<'_>) -> Option<IpAddr> {
+    let last = originals.all(FOR).last()?;
     let entry = last.rsplit(|byte| *byte == b',').next()?.trim_ascii();
     let address: IpAddr = std::str::from_utf8(entry).ok()?.parse().ok()?;
     Some(address.to_canonical())
@@ -47,6 +46,8 @@ fn nearest_hop(originals: Originals<'_>) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use http::request::Parts;
+
     use super::*;
     use crate::gateway::testing::parts;
 
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn reads_the_original_request() {
         let parts = with(&[]);
-        let request = read(&parts).unwrap();
+        let request = read(Call::of(&parts)).unwrap();
         assert_eq!(request.method.as_str(), "PATCH");
         assert_eq!(request.host.as_str(), "api.example.com");
         assert_eq!(request.path.as_str(), "/orders/1");
@@ -92,7 +93,7 @@ mod tests {
         ]
         .concat();
         let parts = parts("HEAD", "/forward-auth?uri=/public", &fields);
-        let request = read(&parts).unwrap();
+        let request = read(Call::of(&parts)).unwrap();
         assert_eq!(request.method.as_str(), "PATCH");
         assert_eq!(request.host.as_str(), "api.example.com");
         assert_eq!(request.path.as_str(), "/orders/1");
@@ -108,13 +109,13 @@ mod tests {
                 .collect();
             let missing = parts("GET", "/forward-auth", &fields);
             assert_eq!(
-                read(&missing).unwrap_err(),
+                read(Call::of(&missing)).unwrap_err(),
                 DenyReason::OriginalMissing,
                 "{name}"
             );
             let repeated = with(&[(name, "x")]);
             assert_eq!(
-                read(&repeated).unwrap_err(),
+                read(Call::of(&repeated)).unwrap_err(),
                 DenyReason::OriginalRepeated,
                 "{name}"
             );
@@ -130,7 +131,11 @@ mod tests {
                 DenyReason::HopByHop,
             ),
         ] {
-            assert_eq!(read(&with(&[(name, value)])).unwrap_err(), reason, "{name}");
+            assert_eq!(
+                read(Call::of(&with(&[(name, value)]))).unwrap_err(),
+                reason,
+                "{name}"
+            );
         }
     }
 
@@ -152,7 +157,7 @@ mod tests {
                 .collect();
             let parts = parts("GET", "/forward-auth", &fields);
             assert_eq!(
-                read(&parts).unwrap_err(),
+                read(Call::of(&parts)).unwrap_err(),
                 DenyReason::OriginalRepeated,
                 "{name}"
             );
@@ -169,7 +174,7 @@ mod tests {
                 .chain(values.iter().map(|value| (FOR, *value)))
                 .collect();
             let parts = parts("GET", "/forward-auth", &fields);
-            read(&parts)
+            read(Call::of(&parts))
                 .unwrap()
                 .client
                 .map(|address| address.to_string())

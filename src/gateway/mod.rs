@@ -5,6 +5,7 @@
 
 mod auth_request;
 mod body;
+mod call;
 mod challenge;
 mod envoy_grpc;
 mod ext_authz;
@@ -18,7 +19,7 @@ mod request_id;
 mod service;
 mod stripping;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -27,8 +28,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::request::Parts;
-use http::{Method, Response};
+use http::HeaderMap;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -40,13 +40,15 @@ use crate::domain::request::RequestContext;
 use crate::telemetry::{Decided, Door, Telemetry};
 use crate::verify::panics::catch_panic;
 pub use body::Body;
+pub use call::Call;
 use challenge::Challenges;
 use envoy_grpc::EnvoyNames;
+pub use http_answer::{Connection, Content, HttpAnswer};
 use places::Places;
 use rejection::Rejection;
 pub use rejection::http_status;
 use request_id::RequestIds;
-pub use service::Service;
+pub use service::{HttpDoors, Service};
 use stripping::Stripping;
 
 /// How an outage is told to the gateway.
@@ -99,7 +101,7 @@ pub async fn report_health(reporter: &HealthReporter, status: ServingStatus) {
 }
 
 /// How an HTTP door reads a request.
-type Read = fn(&Parts) -> Result<RequestContext<'_>, DenyReason>;
+type Read = fn(Call<'_>) -> Result<RequestContext<'_>, DenyReason>;
 
 /// What every handler needs, of one configuration.
 #[derive(Debug)]
@@ -169,16 +171,24 @@ impl Doors {
         }
     }
 
-    /// Answers an HTTP door: read, decide, record, write.
-    async fn answer(&self, door: Door, parts: Parts, read: Read) -> Response<Bytes> {
+    /// Answers an HTTP door: read, decide, record, and write as `written` does.
+    async fn answer<T>(
+        &self,
+        door: Door,
+        call: Call<'_>,
+        read: Read,
+        written: impl Fn(&HttpAnswer<'_>) -> T,
+    ) -> T {
         let started = Instant::now();
         let answer = pin!(async {
-            let sent = parts.headers.get_all("x-request-id");
-            let id = self.ids.of(sent.iter().map(http::HeaderValue::as_bytes));
+            let telemetry = &self.state.telemetry;
+            let id = self.ids.of(call.headers.all("x-request-id"));
+            // The fields of the call are those of the original request.
+            let trace = telemetry.place(&HeaderMap::new(), Some(&call.headers));
             // A 200 to CONNECT opens a tunnel (RFC 9110 §9.3.6); no gateway asks that way.
-            let request = match parts.method {
-                Method::CONNECT => Err(DenyReason::MethodInvalid),
-                _ => read(&parts),
+            let request = match call.method {
+                "CONNECT" => Err(DenyReason::MethodInvalid),
+                _ => read(call),
             };
             let place = self.places.take();
             let verdict = match &request {
@@ -187,24 +197,28 @@ impl Doors {
                 Err(reason) => Verdict::unreadable(*reason),
             };
             let request = request.as_ref().ok();
-            let telemetry = &self.state.telemetry;
             telemetry.record(&Decided {
                 door,
                 request,
                 request_id: Some(&id),
-                // The fields of the call are those of the original request.
-                trace: telemetry.place(&parts.headers, None).as_ref(),
+                trace: trace.as_ref(),
                 verdict: &verdict,
                 took: started.elapsed(),
             });
-            http_answer::write(&verdict.decision, request, &id, door, &self.answers)
+            written(&http_answer::write(
+                &verdict.decision,
+                request,
+                &id,
+                door,
+                &self.answers,
+            ))
         });
         catch_panic(answer).await.unwrap_or_else(|| {
             self.record_panic(door, started);
             let outage = OutageReason::InternalError.into();
             let on_unavailable = self.answers.settings.on_unavailable;
             let rejection = Rejection::unavailable(&outage, door, on_unavailable);
-            http_answer::bare(rejection.status.http())
+            written(&HttpAnswer::bare(rejection.status.http()))
         })
     }
 

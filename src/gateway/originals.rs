@@ -3,62 +3,59 @@
 //! Each door names the fields it reads. Whatever could be the client's own attempt at one of them,
 //! by repetition, by another spelling or through `Connection`, refuses the request.
 
-use http::HeaderMap;
-use http::header::{CONNECTION, HOST};
-use http::request::Parts;
-
+use super::call::Call;
 use crate::domain::reason::DenyReason;
 use crate::domain::request::Headers;
 
-/// A request's header fields, with those that this door's gateway set.
-#[derive(Debug, Clone, Copy)]
+/// Where the host stands that a call was sent to.
+pub(super) const HOST: &str = "host";
+
+/// A gateway's call, and which of its header fields the gateway of this door sets.
+#[derive(Debug)]
 pub(super) struct Originals<'w> {
-    fields: &'w HeaderMap,
+    pub(super) call: Call<'w>,
     consumed: &'static [&'static str],
 }
 
 impl<'w> Originals<'w> {
-    /// Takes a request's fields; `consumed` are the (lower-case) names that the gateway sets.
+    /// Takes a call; `consumed` are the (lower-case) names that the gateway sets.
     ///
     /// # Errors
     /// A field is an alias of a consumed one, which some servers read as the same;
     /// or `Connection` names a consumed one, which makes proxies drop it.
     pub(super) fn new(
-        fields: &'w HeaderMap,
+        call: Call<'w>,
         consumed: &'static [&'static str],
     ) -> Result<Self, DenyReason> {
-        let is_consumed = |name: &str| {
-            consumed
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(name))
-        };
-        for name in fields.keys().map(http::HeaderName::as_str) {
-            if name.contains(['_', '.']) && is_consumed(&name.replace(['_', '.'], "-")) {
+        let is_separator = |byte| matches!(byte, b'_' | b'.');
+        for (name, value) in call.headers.iter() {
+            if name.bytes().any(is_separator) && is_one_of(&name.replace(['_', '.'], "-"), consumed)
+            {
                 return Err(DenyReason::HeaderAlias);
             }
-        }
-        for value in fields.get_all(CONNECTION) {
-            let mut options = value.as_bytes().split(|byte| *byte == b',');
-            if options.any(|option| std::str::from_utf8(option.trim_ascii()).is_ok_and(is_consumed))
-            {
-                return Err(DenyReason::HopByHop);
+            if name.eq_ignore_ascii_case("connection") {
+                let mut options = value.split(|byte| *byte == b',');
+                if options.any(|option| {
+                    str::from_utf8(option.trim_ascii())
+                        .is_ok_and(|option| is_one_of(option, consumed))
+                }) {
+                    return Err(DenyReason::HopByHop);
+                }
             }
         }
-        Ok(Self { fields, consumed })
+        Ok(Self { call, consumed })
     }
 
     /// The value of a field that is there exactly once.
     pub(super) fn one(&self, name: &'static str) -> Result<&'w str, DenyReason> {
-        debug_assert!(self.consumed.contains(&name), "{name} is not declared");
-        let mut values = self.fields.get_all(name).iter();
+        let mut values = self.all(name);
         let value = values.next().ok_or(DenyReason::OriginalMissing)?;
         if values.next().is_some() {
             return Err(DenyReason::OriginalRepeated);
         }
-        match value.to_str() {
-            Ok("") => Err(DenyReason::OriginalMissing),
-            Ok(text) => Ok(text),
-            Err(_not_visible_ascii) => Err(DenyReason::HeaderInvalid),
+        match visible(value)? {
+            "" => Err(DenyReason::OriginalMissing),
+            text => Ok(text),
         }
     }
 
@@ -68,47 +65,56 @@ impl<'w> Originals<'w> {
     }
 
     /// Every field's value, in wire order, as bytes.
-    pub(super) fn all(&self, name: &'static str) -> impl DoubleEndedIterator<Item = &'w [u8]> {
-        self.fields
-            .get_all(name)
-            .iter()
-            .map(http::HeaderValue::as_bytes)
+    pub(super) fn all(&self, name: &'static str) -> impl Iterator<Item = &'w [u8]> {
+        debug_assert!(self.consumed.contains(&name), "{name} is not declared");
+        self.call.headers.all(name)
+    }
+
+    /// The host that the call was sent to: `Host`, or `:authority` in HTTP/2.
+    ///
+    /// # Errors
+    /// There is none, or there are several that differ (RFC 9113 §8.3.1 lets a sender give both).
+    pub(super) fn authority(&self) -> Result<&'w str, DenyReason> {
+        let mut hosts = self.all(HOST).map(visible);
+        let host = match (self.call.authority, hosts.next().transpose()?) {
+            (Some(authority), Some(host)) if authority != host => {
+                return Err(DenyReason::OriginalRepeated);
+            }
+            (Some(host), _) | (None, Some(host)) => host,
+            (None, None) => return Err(DenyReason::OriginalMissing),
+        };
+        match hosts.next() {
+            Some(_second) => Err(DenyReason::OriginalRepeated),
+            None if host.is_empty() => Err(DenyReason::OriginalMissing),
+            None => item(host),
+        }
     }
 
     /// The client's own fields: all that the gateway did not set. `Host` is never among them;
     /// it is either consumed or names us.
-    pub(super) fn client_headers(&self) -> Headers<'w> {
-        let fields = self
-            .fields
-            .iter()
-            .filter(|(name, _)| *name != HOST && !self.consumed.contains(&name.as_str()))
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-            .collect();
-        Headers::new(fields)
+    pub(super) fn client_headers(self) -> Headers<'w> {
+        let is_ours =
+            |name: &str| name.eq_ignore_ascii_case(HOST) || is_one_of(name, self.consumed);
+        self.call.headers.without(is_ours)
     }
 }
 
-/// The host that the request was sent to: `Host`, or `:authority` in HTTP/2.
-///
-/// # Errors
-/// There is none, or there are several that differ (RFC 9113 §8.3.1 lets a sender give both).
-pub(super) fn authority(parts: &Parts) -> Result<&str, DenyReason> {
-    let fields = parts.headers.get_all(HOST);
-    let mut hosts = fields.iter().map(|value| value.to_str());
-    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-    let host = match (authority, hosts.next()) {
-        (_, Some(Err(_not_visible_ascii))) => return Err(DenyReason::HeaderInvalid),
-        (Some(authority), Some(Ok(host))) if authority != host => {
-            return Err(DenyReason::OriginalRepeated);
-        }
-        (Some(host), _) | (None, Some(Ok(host))) => host,
-        (None, None) => return Err(DenyReason::OriginalMissing),
-    };
-    match hosts.next() {
-        Some(_second) => Err(DenyReason::OriginalRepeated),
-        None if host.is_empty() => Err(DenyReason::OriginalMissing),
-        None => item(host),
-    }
+/// Whether a field's name is one of these.
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// A value of visible ASCII, spaces and tabs (RFC 9110 §5.5, without `obs-text`).
+fn visible(value: &[u8]) -> Result<&str, DenyReason> {
+    // Without a way out in the middle: the compiler then looks at many octets at a time.
+    value
+        .iter()
+        .fold(true, |visible, byte| {
+            visible & matches!(byte, b' '..=b'~' | b'\t')
+        })
+        .then_some(value)
+        .and_then(|value| str::from_utf8(value).ok())
+        .ok_or(DenyReason::HeaderInvalid)
 }
 
 /// Refuses a list.

@@ -10,7 +10,6 @@ use axum::Router;
 use axum::routing::post_service;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as HttpBody;
 use tonic_health::server::HealthReporter;
@@ -18,7 +17,7 @@ use tower::ServiceExt as _;
 
 use super::body::Body;
 use super::envoy_grpc::{self, CHECK};
-use super::{LiveDoors, Read, auth_request, ext_authz, forward_auth, http_answer};
+use super::{Call, HttpAnswer, LiveDoors, Read, auth_request, ext_authz, forward_auth};
 use crate::domain::reason::DenyReason;
 use crate::domain::request::RequestContext;
 use crate::telemetry::Door;
@@ -27,11 +26,17 @@ use crate::telemetry::Door;
 #[derive(Debug, Clone)]
 pub struct Service(Kind);
 
+/// The HTTP doors. Of a request they read its head alone.
+#[derive(Debug, Clone)]
+pub struct HttpDoors {
+    doors: Arc<LiveDoors>,
+    /// Whether every door denies, whatever is asked.
+    closed: bool,
+}
+
 #[derive(Debug, Clone)]
 enum Kind {
-    Http(Arc<LiveDoors>),
-    /// Every HTTP door, denying whatever is asked.
-    ClosedHttp(Arc<LiveDoors>),
+    Http(HttpDoors),
     Grpc {
         doors: Arc<LiveDoors>,
         others: Router,
@@ -48,7 +53,8 @@ impl Service {
     /// (Caddy appends the client's).
     #[must_use]
     pub const fn http(doors: Arc<LiveDoors>) -> Self {
-        Self(Kind::Http(doors))
+        let closed = false;
+        Self(Kind::Http(HttpDoors { doors, closed }))
     }
 
     /// ext_authz v3, health and reflection over gRPC; anything that is not gRPC over HTTP/2 is refused.
@@ -71,7 +77,8 @@ impl Service {
     /// The HTTP doors for a peer whose certificate names nobody who may ask: every door denies, whatever is asked.
     #[must_use]
     pub const fn closed_http(doors: Arc<LiveDoors>) -> Self {
-        Self(Kind::ClosedHttp(doors))
+        let closed = true;
+        Self(Kind::Http(HttpDoors { doors, closed }))
     }
 
     /// The gRPC listener for a peer whose certificate names nobody who may ask: `Check` denies, whatever is
@@ -83,14 +90,22 @@ impl Service {
         Self(Kind::ClosedGrpc(doors))
     }
 
+    /// The HTTP doors, if it is those.
+    #[must_use]
+    pub const fn http_doors(&self) -> Option<&HttpDoors> {
+        match &self.0 {
+            Kind::Http(doors) => Some(doors),
+            Kind::Grpc { .. } | Kind::ClosedGrpc(_) | Kind::Pages(_) => None,
+        }
+    }
+
     /// Answers a request.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
         match &self.0 {
-            Kind::Http(doors) => http(doors, request, |read| read).await,
-            Kind::ClosedHttp(doors) => http(doors, request, |_read| forbidden).await,
+            Kind::Http(doors) => http(doors, request).await,
             Kind::Grpc { doors, others } => match called(&request) {
                 Ok(CHECK) => envoy_grpc::check(doors.now(), request).await,
                 Ok(_other) => routed(others.clone(), request).await,
@@ -114,27 +129,32 @@ impl From<Router> for Service {
     }
 }
 
-/// An HTTP door's answer, to what `reader` makes of the door's own way to read.
-async fn http<B>(
-    doors: &LiveDoors,
-    request: Request<B>,
-    reader: impl Fn(Read) -> Read,
-) -> Response<Body> {
+impl HttpDoors {
+    /// Answers a call, as `written` writes it.
+    pub async fn answer<T>(&self, call: Call<'_>, written: impl Fn(&HttpAnswer<'_>) -> T) -> T {
+        let (door, read): (_, Read) = match call.path() {
+            "/auth-request" => (Door::AuthRequest, auth_request::read),
+            "/auth-request/url" => (Door::AuthRequestUrl, auth_request::read_url),
+            "/forward-auth" => (Door::ForwardAuth, forward_auth::read),
+            path if is_ext_authz(path) => (Door::ExtAuthz, ext_authz::read),
+            // A mistyped path must not let everyone in: no 2xx, here least of all.
+            _no_door => return written(&HttpAnswer::bare(StatusCode::NOT_FOUND)),
+        };
+        let read = if self.closed { forbidden } else { read };
+        self.doors.now().answer(door, call, read, written).await
+    }
+}
+
+/// An HTTP door's answer to a request that hyper read.
+async fn http<B>(doors: &HttpDoors, request: Request<B>) -> Response<Body> {
     // The body goes unread: no verdict depends on it.
     let (parts, _body) = request.into_parts();
-    let (door, read): (_, Read) = match parts.uri.path() {
-        "/auth-request" => (Door::AuthRequest, auth_request::read),
-        "/auth-request/url" => (Door::AuthRequestUrl, auth_request::read_url),
-        "/forward-auth" => (Door::ForwardAuth, forward_auth::read),
-        path if is_ext_authz(path) => (Door::ExtAuthz, ext_authz::read),
-        // A mistyped path must not let everyone in: no 2xx, here least of all.
-        _no_door => return bare(StatusCode::NOT_FOUND),
-    };
-    let is_head = parts.method == Method::HEAD;
-    let answer = doors.now().answer(door, parts, reader(read)).await;
+    let answer = doors
+        .answer(Call::of(&parts), |answer| answer.response())
+        .await;
     // A client of HTTP/2 takes a body after HEAD for a broken stream (RFC 9113 §8.1.1).
     answer.map(|body| {
-        if is_head {
+        if parts.method == Method::HEAD {
             Body::empty()
         } else {
             Body::whole(body)
@@ -148,7 +168,7 @@ fn is_ext_authz(path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn forbidden(_request: &Parts) -> Result<RequestContext<'_>, DenyReason> {
+fn forbidden(_call: Call<'_>) -> Result<RequestContext<'_>, DenyReason> {
     Err(DenyReason::PeerForbidden)
 }
 
@@ -184,7 +204,7 @@ where
 }
 
 fn bare(status: StatusCode) -> Response<Body> {
-    http_answer::bare(status).map(Body::whole)
+    HttpAnswer::bare(status).response().map(Body::whole)
 }
 
 /// Server reflection, v1 and the v1alpha that older tools speak.

@@ -131,7 +131,7 @@ pub(super) fn state() -> DoorState {
 }
 
 /// The doors of [`state`].
-pub(super) fn live() -> Arc<LiveDoors> {
+pub(crate) fn live() -> Arc<LiveDoors> {
     Arc::new(LiveDoors::new(state(), 1024))
 }
 

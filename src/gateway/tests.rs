@@ -4,7 +4,7 @@ use axum::body::{Body, to_bytes};
 use envoy_types::pb::envoy::service::auth::v3 as envoy;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use http::{Request, Version};
+use http::{Request, Response, Version};
 use prost::Message;
 
 use super::*;
@@ -165,7 +165,12 @@ async fn connect_is_no_request_of_a_gateway() {
     let request = Request::builder().method("CONNECT").body(()).unwrap();
     let (parts, ()) = request.into_parts();
     let response = doors
-        .answer(Door::ForwardAuth, parts, |_parts| panic!("read"))
+        .answer(
+            Door::ForwardAuth,
+            Call::of(&parts),
+            |_call| panic!("read"),
+            |answer| answer.response(),
+        )
         .await;
     assert_eq!(response.status(), 400);
 }
@@ -197,7 +202,15 @@ async fn a_panic_is_an_outage() {
         (Door::ExtAuthz, 403),
     ] {
         let (parts, ()) = Request::new(()).into_parts();
-        let response = doors.answer(door, parts, |_parts| panic!("a defect")).await;
+        let call = Call::of(&parts);
+        let response = doors
+            .answer(
+                door,
+                call,
+                |_call| panic!("a defect"),
+                |answer| answer.response(),
+            )
+            .await;
         assert_eq!(response.status(), status);
     }
     let (service, _health) = Service::grpc(live());

@@ -4,8 +4,12 @@
 //! where there is no value, because Caddy lets a client's own header through where the answer
 //! has none; and under `forward_token: false` every place of a credential, emptied.
 
+mod octets;
+
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::Answers;
@@ -14,48 +18,96 @@ use super::rejection::{Outcome, Rejection};
 use crate::authorizer::{Decision, Grant};
 use crate::domain::request::RequestContext;
 use crate::telemetry::Door;
+pub use octets::{Connection, Content};
 
-const EMPTY: HeaderValue = HeaderValue::from_static("");
-/// nginx's `proxy_cache` and others would otherwise answer the next caller with this one's verdict.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-const PROBLEM: HeaderValue = HeaderValue::from_static(problem::CONTENT_TYPE);
+static CACHE_CONTROL: HeaderName = header::CACHE_CONTROL;
+static CONTENT_TYPE: HeaderName = header::CONTENT_TYPE;
+static COOKIE: HeaderName = header::COOKIE;
+static RETRY_AFTER: HeaderName = header::RETRY_AFTER;
+static WWW_AUTHENTICATE: HeaderName = header::WWW_AUTHENTICATE;
+
+/// An answer, before it is written in some version of HTTP.
+#[derive(Debug)]
+pub struct HttpAnswer<'d> {
+    status: StatusCode,
+    /// Each name once.
+    fields: Vec<(&'d HeaderName, Cow<'d, [u8]>)>,
+    body: Bytes,
+}
 
 /// Writes a decision. `request` is absent where it could not be read.
-pub(super) fn write(
-    decision: &Decision,
+pub(super) fn write<'d>(
+    decision: &'d Decision,
     request: Option<&RequestContext<'_>>,
     request_id: &str,
     door: Door,
-    answers: &Answers,
-) -> Response<Bytes> {
+    answers: &'d Answers,
+) -> HttpAnswer<'d> {
     match Outcome::of(decision, door, answers.settings.on_unavailable) {
         Outcome::Allow(grant) => allow(grant, request, answers),
         Outcome::Reject(rejection) => reject(&rejection, request_id, answers),
     }
 }
 
-/// A "no" without words, for when not even those can be found.
-pub(super) fn bare(status: StatusCode) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-    response
+impl<'d> HttpAnswer<'d> {
+    /// A "no" without words, for when not even those can be found.
+    #[must_use]
+    pub fn bare(status: StatusCode) -> Self {
+        Self::new(status, 0)
+    }
+
+    /// An answer with room for some more fields.
+    fn new(status: StatusCode, more: usize) -> Self {
+        let mut answer = Self {
+            status,
+            fields: Vec::with_capacity(1 + more),
+            body: Bytes::new(),
+        };
+        // nginx's `proxy_cache` and others would otherwise answer the next caller with this one's verdict.
+        answer.set(&CACHE_CONTROL, b"no-store".as_slice());
+        answer
+    }
+
+    /// Says a field, in place of what was said of it before.
+    ///
+    /// Values are clean by construction; should one not be, nothing of it is sent.
+    fn set(&mut self, name: &'d HeaderName, value: impl Into<Cow<'d, [u8]>>) {
+        let value = Some(value.into()).filter(|value| is_clean(value));
+        let value = value.unwrap_or_default();
+        match self.fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, before)) => *before = value,
+            None => self.fields.push((name, value)),
+        }
+    }
+
+    /// As hyper's answer.
+    pub(super) fn response(&self) -> Response<Bytes> {
+        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        for (name, value) in &self.fields {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.insert((*name).clone(), value);
+            }
+        }
+        let mut response = Response::new(self.body.clone());
+        *response.status_mut() = self.status;
+        *response.headers_mut() = headers;
+        response
+    }
 }
 
-fn allow(
-    grant: &Grant,
+fn allow<'d>(
+    grant: &'d Grant,
     request: Option<&RequestContext<'_>>,
-    answers: &Answers,
-) -> Response<Bytes> {
+    answers: &'d Answers,
+) -> HttpAnswer<'d> {
     let identity = &grant.identity().headers;
     let stripped = answers.stripping.headers();
-    let mut headers = HeaderMap::with_capacity(identity.len() + stripped.len() + 2);
-    headers.insert(CACHE_CONTROL, NO_STORE);
+    let mut answer = HttpAnswer::new(StatusCode::OK, identity.len() + stripped.len() + 1);
     for name in stripped {
-        headers.insert(name.clone(), EMPTY);
+        answer.set(name, b"".as_slice());
     }
     if let Some(cookie) = request.and_then(|request| answers.stripping.cookie(&request.headers)) {
-        headers.insert(COOKIE, value(cookie));
+        answer.set(&COOKIE, Vec::from(cookie));
     }
     if grant.principal().is_some() {
         // These doors keep nothing but the values, and nothing need be counted for more.
@@ -63,32 +115,31 @@ fn allow(
     }
     // Last: what identity says of a header stands.
     for (name, value) in identity.iter() {
-        // Clean by construction, too.
-        let value = value.and_then(|value| HeaderValue::from_bytes(value).ok());
-        headers.insert(name.clone(), value.unwrap_or(EMPTY));
+        answer.set(name, value.unwrap_or_default());
     }
-    let mut response = Response::new(Bytes::new());
-    *response.headers_mut() = headers;
-    response
+    answer
 }
 
-fn reject(rejection: &Rejection<'_>, request_id: &str, answers: &Answers) -> Response<Bytes> {
-    let mut response = bare(rejection.status.http());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, PROBLEM);
+fn reject<'d>(rejection: &Rejection<'_>, request_id: &str, answers: &'d Answers) -> HttpAnswer<'d> {
+    let mut answer = HttpAnswer::new(rejection.status.http(), 3);
+    answer.set(&CONTENT_TYPE, problem::CONTENT_TYPE.as_bytes());
     if let Some(challenge) = rejection.challenge {
-        headers.insert(WWW_AUTHENTICATE, value(answers.challenges.value(challenge)));
+        let challenge = answers.challenges.value(challenge);
+        answer.set(&WWW_AUTHENTICATE, Vec::from(challenge));
     }
     if let Some(seconds) = rejection.retry_after_seconds() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        answer.set(&RETRY_AFTER, seconds.to_string().into_bytes());
     }
-    *response.body_mut() = problem::body(rejection, request_id);
-    response
+    answer.body = problem::body(rejection, request_id);
+    answer
 }
 
-/// Bytes that are clean by construction; should they not be, nothing of them is sent.
-fn value(bytes: Bytes) -> HeaderValue {
-    HeaderValue::from_maybe_shared(bytes).unwrap_or(EMPTY)
+/// Whether a field's value can hold these bytes (RFC 9110 §5.5): a line's end among them would be an answer of its own.
+fn is_clean(value: &[u8]) -> bool {
+    // Without a way out in the middle: the compiler then looks at many octets at a time.
+    value.iter().fold(true, |clean, byte| {
+        clean & matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+    })
 }
 
 #[cfg(test)]

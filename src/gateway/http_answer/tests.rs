@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::reason::{DenyReason, OutageReason};
+use crate::gateway::call::Call;
 use crate::gateway::testing::{answers, every_refusal, parts, pass, pass_with};
 use crate::gateway::{OnUnavailable, Read, auth_request, ext_authz, forward_auth};
 
@@ -16,16 +17,12 @@ const HTTP_DOORS: [Door; 4] = [
 
 /// The whole answer: status, fields sorted by name, body.
 fn golden(decision: &Decision, door: Door, on_unavailable: OnUnavailable) -> String {
-    shown(&write(
-        decision,
-        None,
-        "r-1",
-        door,
-        &answers(on_unavailable, true),
-    ))
+    let answers = answers(on_unavailable, true);
+    shown(&write(decision, None, "r-1", door, &answers))
 }
 
-fn shown(response: &Response<Bytes>) -> String {
+fn shown(answer: &HttpAnswer<'_>) -> String {
+    let response = answer.response();
     let mut lines: Vec<_> = response
         .headers()
         .iter()
@@ -56,7 +53,7 @@ fn without_forwarding_every_place_of_a_token_is_emptied() {
             ("cookie", "a=1; access_token=a.b.c"),
         ],
     );
-    let request = ext_authz::read(&parts).unwrap();
+    let request = ext_authz::read(Call::of(&parts)).unwrap();
     let answers = answers(OnUnavailable::Deny, false);
     assert_eq!(
         shown(&write(
@@ -157,9 +154,9 @@ fn no_refusal_reads_as_pass() {
             .iter()
             .flat_map(|decision| HTTP_DOORS.map(|door| (decision, door)))
         {
-            let response = write(decision, None, "r", door, &answers);
+            let response = write(decision, None, "r", door, &answers).response();
             assert!(response.status().as_u16() >= 400, "{decision:?} {door:?}");
-            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+            assert_eq!(response.headers()["cache-control"], "no-store");
             assert!(response.headers().get("x-auth-user").is_none());
         }
     }
@@ -192,9 +189,10 @@ proptest! {
             (Door::ForwardAuth, forward_auth::read),
             (Door::ExtAuthz, ext_authz::read),
         ] {
-            if let Err(reason) = read(&parts) {
-                let response = write(&Decision::Deny(reason.into()), None, "r", door, &answers);
-                prop_assert!(matches!(response.status().as_u16(), 400 | 403));
+            if let Err(reason) = read(Call::of(&parts)) {
+                let denial = Decision::Deny(reason.into());
+                let answer = write(&denial, None, "r", door, &answers);
+                prop_assert!(matches!(answer.status.as_u16(), 400 | 403));
             }
         }
     }
