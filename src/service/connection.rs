@@ -4,15 +4,17 @@
 //! says nothing at all nor HTTP/2; the watch here tells those apart. It knows no door.
 
 mod frames;
+mod head;
 mod inline;
 mod link;
+mod straight;
 mod watch;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::CONNECTION;
@@ -30,6 +32,7 @@ use crate::gateway::{Body, Service};
 use crate::verify::patience::within;
 use inline::Inline;
 use link::Link;
+use straight::Left;
 pub(super) use watch::LAST_CALL;
 use watch::{Activity, Step, UnderWay, Watch};
 
@@ -153,33 +156,31 @@ impl Driver {
         let service = self.routes.of(peer);
         let activity = Arc::new(Activity::new(since, self.limits.max_age));
         let link = Link::new(io, &activity);
+        let mut draining = pin!(drain.cancelled());
+        let mut watch = Watch::new(&activity, self.limits);
+        if let Some(doors) = service.http_doors() {
+            let plain = straight::serve(link.clone(), doors, &activity, self.limits);
+            let mut plain = pin!(plain);
+            let left = watched(&link, &mut watch, draining.as_mut(), |cx, _finishes| {
+                plain.as_mut().poll(cx)
+            });
+            match left.await {
+                Ok(Left::ToHyper(read)) => link.unread(read),
+                Ok(Left::Closed) => return Ended::Closed,
+                Err(ended) => return ended,
+            }
+        }
         let answer = service_fn(|request| self.answer(service, request, &activity));
         let io = TokioIo::new(link.clone());
         let mut connection = pin!(self.builder.serve_connection(io, answer));
-        let mut draining = pin!(drain.cancelled());
-        let mut watch = Watch::new(&activity, self.limits);
-        std::future::poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(_result) = connection.as_mut().poll(cx) {
-                    // How a peer ends its connection is no news.
-                    return Poll::Ready(Ended::Closed);
-                }
-                if link.is_flooded(cx) {
-                    return Poll::Ready(Ended::Flooded);
-                }
-                // What was answered meanwhile goes out in one piece.
-                link.send(cx);
-                if !watch.draining && draining.as_mut().poll(cx).is_ready() {
-                    watch.drain();
-                }
-                match ready!(watch.poll(cx)) {
-                    // Polled again, so that it says goodbye.
-                    Step::Finish => connection.as_mut().graceful_shutdown(),
-                    Step::End(ended) => return Poll::Ready(ended),
-                }
+        let ended = watched(&link, &mut watch, draining, |cx, finishes| {
+            if finishes {
+                connection.as_mut().graceful_shutdown();
             }
-        })
-        .await
+            // How a peer ends its connection is no news.
+            connection.as_mut().poll(cx).map(|_result| Ended::Closed)
+        });
+        ended.await.unwrap_or_else(|ended| ended)
     }
 
     /// Answers one request, in bounded time.
@@ -208,6 +209,41 @@ impl Driver {
             Ok(answered)
         }
     }
+}
+
+/// Polls a conversation until it ends, or until the watch ends it; it is told, once, when it has to finish.
+async fn watched<T, R>(
+    link: &Link<T>,
+    watch: &mut Watch<'_>,
+    mut draining: Pin<&mut impl Future<Output = ()>>,
+    mut poll: impl FnMut(&mut Context<'_>, bool) -> Poll<R>,
+) -> Result<R, Ended>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut finishes = false;
+    std::future::poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = poll(cx, finishes) {
+                return Poll::Ready(Ok(result));
+            }
+            finishes = false;
+            if link.is_flooded(cx) {
+                return Poll::Ready(Err(Ended::Flooded));
+            }
+            // What was answered meanwhile goes out in one piece.
+            link.send(cx);
+            if !watch.draining && draining.as_mut().poll(cx).is_ready() {
+                watch.drain();
+            }
+            match ready!(watch.poll(cx)) {
+                // Polled again, so that it says goodbye.
+                Step::Finish => finishes = true,
+                Step::End(ended) => return Poll::Ready(Err(ended)),
+            }
+        }
+    })
+    .await
 }
 
 impl Routes {

@@ -29,6 +29,8 @@ pub(super) struct Link<T> {
 #[derive(Debug)]
 struct Ends<T> {
     io: T,
+    /// Read, and given back.
+    unread: Vec<u8>,
     /// Written, and not sent.
     held: BytesMut,
     /// Whether anything is held, or may still be held by `io`.
@@ -44,6 +46,7 @@ impl<T> Link<T> {
     pub(super) fn new(io: T, activity: &Arc<Activity>) -> Self {
         let ends = Ends {
             io,
+            unread: Vec::new(),
             held: BytesMut::new(),
             unsent: false,
             whole: true,
@@ -54,6 +57,11 @@ impl<T> Link<T> {
             ends: Arc::new(Mutex::new(ends)),
             activity: Arc::clone(activity),
         }
+    }
+
+    /// Gives back what was read last, for whoever reads next.
+    pub(super) fn unread(&self, bytes: Vec<u8>) {
+        self.ends().unread = bytes;
     }
 
     /// Never contended: both sides belong to one task.
@@ -147,6 +155,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Link<T> {
         if ends.flooded {
             // Whoever drives the connection ends it.
             return Poll::Pending;
+        }
+        if !ends.unread.is_empty() {
+            let count = ends.unread.len().min(buffer.remaining());
+            buffer.put_slice(ends.unread.get(..count).unwrap_or_default());
+            ends.unread.drain(..count);
+            return Poll::Ready(Ok(()));
         }
         ready!(Pin::new(&mut ends.io).poll_read(cx, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();

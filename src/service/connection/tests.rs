@@ -11,14 +11,14 @@ use tokio::time::timeout;
 use super::*;
 
 /// Limits that no test reaches unless it shortens one.
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// A limit that a test waits for.
-const SHORT: Duration = Duration::from_millis(50);
+pub(super) const SHORT: Duration = Duration::from_millis(50);
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-fn limits() -> ConnectionLimits {
+pub(super) fn limits() -> ConnectionLimits {
     ConnectionLimits {
         header_read_timeout: LONG,
         idle_timeout: LONG,
@@ -29,17 +29,21 @@ fn limits() -> ConnectionLimits {
 }
 
 /// The peer's end of a connection, how it ended, and the way to drain it.
-struct Peer {
-    io: DuplexStream,
-    ended: JoinHandle<Ended>,
-    drain: CancellationToken,
+pub(super) struct Peer {
+    pub(super) io: DuplexStream,
+    pub(super) ended: JoinHandle<Ended>,
+    pub(super) drain: CancellationToken,
 }
 
-fn connect(protocol: Protocol, limits: ConnectionLimits, router: Router) -> Peer {
+pub(super) fn connect(
+    protocol: Protocol,
+    limits: ConnectionLimits,
+    service: impl Into<Service>,
+) -> Peer {
     let (io, ours) = duplex(64 * 1024);
     let drain = CancellationToken::new();
     let token = drain.clone();
-    let driver = Driver::new(protocol, limits, Routes::same(router));
+    let driver = Driver::new(protocol, limits, Routes::same(service));
     let ended = tokio::spawn(async move {
         driver
             .serve(
@@ -58,12 +62,12 @@ fn hello() -> Router {
 }
 
 impl Peer {
-    async fn send(&mut self, bytes: &[u8]) {
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
         self.io.write_all(bytes).await.unwrap();
     }
 
     /// Reads until `end` has been read.
-    async fn read_until(&mut self, end: &str) -> String {
+    pub(super) async fn read_until(&mut self, end: &str) -> String {
         let mut read = Vec::new();
         while !String::from_utf8_lossy(&read).contains(end) {
             let mut buffer = [0; 1024];
@@ -75,7 +79,7 @@ impl Peer {
     }
 
     /// Reads to the end.
-    async fn rest(&mut self) -> String {
+    pub(super) async fn rest(&mut self) -> String {
         let mut read = Vec::new();
         self.io.read_to_end(&mut read).await.unwrap();
         String::from_utf8_lossy(&read).into_owned()

@@ -27,6 +27,8 @@ pub(super) struct Activity {
     under_way: AtomicUsize,
     /// Whether a request was ever read.
     asked: AtomicBool,
+    /// Whether the next answer is to be the last.
+    finishing: AtomicBool,
     /// Whether requests share the connection, so that bytes between them mean nothing.
     multiplexed: AtomicBool,
     /// Since when a head has been arriving.
@@ -42,6 +44,7 @@ impl Activity {
             old_at: start + jittered(max_age),
             under_way: AtomicUsize::new(0),
             asked: AtomicBool::new(false),
+            finishing: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
             head: AtomicU64::new(0),
             last: AtomicU64::new(0),
@@ -64,6 +67,11 @@ impl Activity {
     /// Whether answers of several requests leave on the connection.
     pub(super) fn is_multiplexed(&self) -> bool {
         self.multiplexed.load(Relaxed)
+    }
+
+    /// Whether no further request is taken.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finishing.load(Relaxed)
     }
 
     /// Bytes have come.
@@ -94,12 +102,12 @@ impl UnderWay {
 }
 
 impl UnderWay {
-    /// Whether an old connection should end with this answer.
+    /// Whether the connection should end with this answer, since it is old or has to finish.
     ///
     /// HTTP/1 has no GOAWAY: closed while it rests, it may cross the next request on its way. Told with an
     /// answer, its peer sends none.
     pub(super) fn should_be_the_last(&self) -> bool {
-        !self.0.multiplexed.load(Relaxed) && Instant::now() >= self.0.old_at
+        !self.0.is_multiplexed() && (self.0.is_finishing() || Instant::now() >= self.0.old_at)
     }
 }
 
@@ -157,6 +165,7 @@ impl<'a> Watch<'a> {
                 if matches!(step, Step::Finish) {
                     // Whoever drains bounds this as well; whoever rests gets one request's time.
                     self.finishing = Some(now + self.limits.request_timeout);
+                    self.activity.finishing.store(true, Relaxed);
                 }
                 return Poll::Ready(step);
             }
