@@ -1,4 +1,5 @@
-//! Any frame gets an answer that Envoy can read, and none says "allow" for a path that is not public.
+//! Any frame gets an answer that Envoy can read, and none says "allow" for a path that is not public. What is in it is read
+//! as prost reads it.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{self, HttpRequest};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
-use gatefort::gateway::Service;
+use gatefort::gateway::{Service, assert_read_alike};
 use gatefort_fuzz::{RUNTIME, doors, is_public};
 use http::{Request, Version};
 use http_body_util::{BodyExt as _, Full};
@@ -26,6 +27,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         _ => frame(&asking_about(rest).encode_to_vec()),
     };
     let message = framed.get(5..).unwrap_or_default().to_vec();
+    assert_read_alike(&message);
     let request = Request::post("/envoy.service.auth.v3.Authorization/Check")
         .version(Version::HTTP_2)
         .header("content-type", "application/grpc")

@@ -27,7 +27,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http::HeaderMap;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -43,6 +42,8 @@ pub use body::Body;
 pub use call::Call;
 use challenge::Challenges;
 use envoy_grpc::EnvoyNames;
+#[cfg(any(test, fuzzing))]
+pub use envoy_grpc::assert_read_alike;
 pub use http_answer::{Connection, Content, HttpAnswer};
 use places::Places;
 use rejection::Rejection;
@@ -111,7 +112,7 @@ struct Doors {
     ids: RequestIds,
     places: Arc<Places>,
     /// The gRPC answer after a panic.
-    panicked: Bytes,
+    panicked: envoy_grpc::CheckResponse,
 }
 
 /// What every `write` needs: the settings, and what is made of them once.

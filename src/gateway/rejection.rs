@@ -244,7 +244,7 @@ impl RejectStatus {
 
 impl RejectCode {
     /// As gRPC numbers it.
-    pub(super) const fn number(self) -> i32 {
+    pub(super) const fn number(self) -> u16 {
         match self {
             Self::InvalidArgument => 3,
             Self::PermissionDenied => 7,
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn table() {
         use DenyReason as R;
-        let rows: [(R, [u16; 5], i32, &str); 8] = [
+        let rows: [(R, [u16; 5], u16, &str); 8] = [
             (
                 R::PathAmbiguous,
                 [400, 400, 403, 403, 400],

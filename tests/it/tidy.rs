@@ -102,7 +102,7 @@ fn one_file_makes_a_grant_and_one_makes_a_check_response() {
             .collect()
     };
     assert_eq!(makers("Grant {"), ["authorizer.rs"]);
-    assert_eq!(makers("CheckResponse {"), ["answer.rs"]);
+    assert_eq!(makers("CheckResponse::of("), ["answer.rs"]);
     assert!(
         makers("CheckResponse::default()").is_empty(),
         "an empty CheckResponse means ALLOW"

@@ -1,21 +1,16 @@
 //! A decision as a `CheckResponse`: the only place of the house that makes one.
 //!
 //! An empty `CheckResponse` means "allow" to Envoy, and so does a denied response whose status is
-//! 0. So nothing here starts from a default: each message is written out, from an exhaustive match.
+//! 0. So nothing here starts from a default: each answer is written out, from an exhaustive match, by the numbers of
+//! `proto/`.
 
 use bytes::Bytes;
-use http::HeaderName;
 
 use super::super::Answers;
 use super::super::problem;
-use super::super::rejection::{Finality, Outcome, RejectStatus, Rejection};
-use super::metadata;
-use super::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use super::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use super::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use super::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
-use super::pb::envoy::r#type::v3::{HttpStatus, StatusCode};
-use super::pb::google::rpc::Status;
+use super::super::rejection::{Finality, Outcome, Rejection};
+use super::message::Message;
+use super::metadata::{self, RULE_FIELD_LENGTH};
 use crate::authorizer::{Decision, Grant};
 use crate::domain::identity::IdentityHeaders;
 use crate::domain::policy::RuleId;
@@ -23,37 +18,55 @@ use crate::domain::reason::{Outage, OutageReason};
 use crate::domain::request::RequestContext;
 use crate::telemetry::Door;
 
-/// gRPC's "OK".
-const OK: i32 = 0;
+/// `CheckResponse.status`; a `google.rpc.Status` without fields is gRPC's "OK".
+const STATUS: u32 = 1;
+/// `CheckResponse.denied_response`.
+const DENIED: u32 = 2;
+/// `CheckResponse.ok_response`.
+const OK: u32 = 3;
+/// `CheckResponse.dynamic_metadata`.
+const METADATA: u32 = 4;
+/// `CheckResponse.error_response`.
+const ERROR: u32 = 5;
+/// The headers of each of the three responses.
+const HEADERS: u32 = 2;
+/// `HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD`.
+const OVERWRITE: u16 = 2;
 
-/// The configured identity headers as this wire writes them, made once.
+/// Room for most answers.
+const USUAL_LENGTH: usize = 1024;
+
+/// A `CheckResponse` as it is sent, in its frame.
+#[derive(Debug, Clone)]
+pub(in crate::gateway) struct CheckResponse {
+    framed: Bytes,
+}
+
+impl CheckResponse {
+    /// A message in which all is said.
+    fn of(message: Message) -> Self {
+        Self {
+            framed: message.framed(),
+        }
+    }
+
+    /// The frame.
+    pub(super) fn into_frame(self) -> Bytes {
+        self.framed
+    }
+}
+
+/// The names that every Allow removes, whoever asks.
 #[derive(Debug)]
 pub(in crate::gateway) struct EnvoyNames {
-    names: Vec<(HeaderName, Bytes)>,
-    /// Aliases of the names that are not configured names themselves.
-    aliases: Vec<Bytes>,
+    aliases: Vec<Box<str>>,
 }
 
 impl EnvoyNames {
     /// Writes a configuration's names down.
     pub(in crate::gateway) fn new(identity: &IdentityHeaders) -> Self {
-        let names: Vec<_> = identity
-            .names()
-            .map(|name| (name.clone(), wire_name(name)))
-            .collect();
-        let aliases = identity
-            .aliases()
-            .filter(|alias| !names.iter().any(|(name, _)| name == *alias))
-            .map(|alias| Bytes::copy_from_slice(alias.as_bytes()))
-            .collect();
-        Self { names, aliases }
-    }
-
-    /// The wire form of the header that is configured at `index`.
-    fn name(&self, index: usize, name: &HeaderName) -> Bytes {
-        match self.names.get(index) {
-            Some((known, wire)) if known == name => wire.clone(),
-            _other => wire_name(name),
+        Self {
+            aliases: identity.aliases().map(Into::into).collect(),
         }
     }
 }
@@ -67,31 +80,13 @@ pub(super) fn write(
     answers: &Answers,
 ) -> CheckResponse {
     let on_unavailable = answers.settings.on_unavailable;
-    let defect = Outage::from(OutageReason::InternalError);
-    let (code, http_response, dynamic_metadata) =
-        match Outcome::of(decision, Door::EnvoyGrpc, on_unavailable) {
-            Outcome::Allow(grant) => match allow(grant, request, answers) {
-                Ok(ok) => (
-                    OK,
-                    HttpResponse::OkResponse(ok),
-                    Some(metadata::of(grant, rule)),
-                ),
-                Err(NotText) => {
-                    let rejection =
-                        Rejection::unavailable(&defect, Door::EnvoyGrpc, on_unavailable);
-                    let (code, response) = reject(&rejection, request_id, answers);
-                    (code, response, None)
-                }
-            },
-            Outcome::Reject(rejection) => {
-                let (code, response) = reject(&rejection, request_id, answers);
-                (code, response, None)
-            }
-        };
-    CheckResponse {
-        status: Some(Status { code }),
-        dynamic_metadata,
-        http_response: Some(http_response),
+    match Outcome::of(decision, Door::EnvoyGrpc, on_unavailable) {
+        Outcome::Allow(grant) => allow(grant, rule, request, answers).unwrap_or_else(|NotText| {
+            let defect = Outage::from(OutageReason::InternalError);
+            let rejection = Rejection::unavailable(&defect, Door::EnvoyGrpc, on_unavailable);
+            reject(&rejection, request_id, answers)
+        }),
+        Outcome::Reject(rejection) => reject(&rejection, request_id, answers),
     }
 }
 
@@ -99,118 +94,127 @@ pub(super) fn write(
 /// and a failure is "allow" under `failure_mode_allow`.
 struct NotText;
 
-/// "Pass": every identity header is set or removed, and no name is in both lists, for Envoy would drop it.
+/// "Pass".
+///
+/// All of it but the rule's number is mostly the same for each request of a principal, and then kept with the
+/// principal's identity values. What depends on the request is written anew each time.
 fn allow(
+    grant: &Grant,
+    rule: Option<RuleId>,
+    request: Option<&RequestContext<'_>>,
+    answers: &Answers,
+) -> Result<CheckResponse, NotText> {
+    let identity = grant.identity();
+    let is_lasting = identity.remove.is_empty() && answers.stripping.leaves_cookies();
+    let kept = identity.headers.answer().filter(|_| is_lasting);
+    let mut message = if let Some(kept) = kept {
+        let mut message = Message::with_room(kept.len() + RULE_FIELD_LENGTH);
+        message.put_encoded(kept);
+        message
+    } else {
+        let message = pass(grant, request, answers)?;
+        if is_lasting {
+            identity.headers.keep_answer(message.encoded());
+        }
+        message
+    };
+    if let Some(rule) = rule {
+        message.put_encoded(&metadata::rule_field(rule));
+    }
+    Ok(CheckResponse::of(message))
+}
+
+/// Every identity header is set or removed, and no name is in both lists, for Envoy would drop it.
+fn pass(
     grant: &Grant,
     request: Option<&RequestContext<'_>>,
     answers: &Answers,
-) -> Result<OkHttpResponse, NotText> {
+) -> Result<Message, NotText> {
     let identity = grant.identity();
-    let mut set = Vec::with_capacity(identity.headers.len() + 1);
-    let mut headers_to_remove = Vec::with_capacity(
+    let mut set: Vec<(&str, &[u8])> = Vec::with_capacity(identity.headers.len() + 1);
+    let mut remove: Vec<&str> = Vec::with_capacity(
         identity.headers.len() + answers.envoy.aliases.len() + identity.remove.len() + 2,
     );
-    for (index, (name, value)) in identity.headers.iter().enumerate() {
-        let name = answers.envoy.name(index, name);
+    for (name, value) in identity.headers.iter() {
         match value {
-            Some(value) => set.push(overwrite(name, text(value)?)),
-            None => headers_to_remove.push(name),
+            Some(value) if std::str::from_utf8(value).is_ok() => set.push((name.as_str(), value)),
+            Some(_not_utf8) => return Err(NotText),
+            None => remove.push(name.as_str()),
         }
     }
-    headers_to_remove.extend(answers.envoy.aliases.iter().cloned());
+    remove.extend(answers.envoy.aliases.iter().map(|alias| &**alias));
     for observed in &identity.remove {
-        push_new(&mut headers_to_remove, observed);
+        push_new(&mut remove, observed);
     }
     for name in answers.stripping.headers() {
-        push_new(&mut headers_to_remove, name.as_str());
+        push_new(&mut remove, name.as_str());
     }
-    match request.and_then(|request| answers.stripping.cookie(&request.headers)) {
-        Some(rest) if rest.is_empty() => push_new(&mut headers_to_remove, "cookie"),
-        Some(rest) => set.push(overwrite(Bytes::from_static(b"cookie"), rest)),
+    let cookie = request.and_then(|request| answers.stripping.cookie(&request.headers));
+    match &cookie {
+        Some(rest) if rest.is_empty() => push_new(&mut remove, "cookie"),
+        Some(rest) => set.push(("cookie", rest)),
         None => {}
     }
-    headers_to_remove.retain(|name| set.iter().all(|header| key(header) != name));
-    Ok(OkHttpResponse {
-        headers: set,
-        headers_to_remove,
-    })
+    remove.retain(|name| set.iter().all(|(key, _)| key != name));
+
+    let mut message = Message::with_room(USUAL_LENGTH);
+    message.put_message(STATUS, |_ok| {});
+    message.put_message(OK, |ok| {
+        for (name, value) in set {
+            put_header(ok, name, value);
+        }
+        for name in remove {
+            ok.put(5, name);
+        }
+    });
+    message.put_message(METADATA, |metadata| metadata::write(metadata, grant));
+    Ok(message)
 }
 
 /// "No": always a status other than OK, always with an HTTP status of its own.
-fn reject(rejection: &Rejection<'_>, request_id: &str, answers: &Answers) -> (i32, HttpResponse) {
-    let mut headers = Vec::with_capacity(4);
-    headers.push(overwrite(
-        Bytes::from_static(b"content-type"),
-        Bytes::from_static(problem::CONTENT_TYPE.as_bytes()),
-    ));
-    headers.push(overwrite(
-        Bytes::from_static(b"cache-control"),
-        Bytes::from_static(b"no-store"),
-    ));
-    if let Some(challenge) = rejection.challenge {
-        headers.push(overwrite(
-            Bytes::from_static(b"www-authenticate"),
-            answers.challenges.value(challenge),
-        ));
-    }
-    if let Some(seconds) = rejection.retry_after_seconds() {
-        headers.push(overwrite(
-            Bytes::from_static(b"retry-after"),
-            seconds.to_string().into(),
-        ));
-    }
-    let response = DeniedHttpResponse {
-        status: Some(HttpStatus {
-            code: http_status(rejection.status).into(),
-        }),
-        headers,
-        body: problem::body(rejection, request_id),
-    };
+fn reject(rejection: &Rejection<'_>, request_id: &str, answers: &Answers) -> CheckResponse {
     let response = match rejection.finality {
-        Finality::Denied => HttpResponse::DeniedResponse(response),
-        Finality::Failed => HttpResponse::ErrorResponse(response),
+        Finality::Denied => DENIED,
+        Finality::Failed => ERROR,
     };
-    (rejection.grpc.number(), response)
-}
-
-const fn http_status(status: RejectStatus) -> StatusCode {
-    match status {
-        RejectStatus::BadRequest => StatusCode::BadRequest,
-        RejectStatus::Unauthorized => StatusCode::Unauthorized,
-        RejectStatus::Forbidden => StatusCode::Forbidden,
-        RejectStatus::ServiceUnavailable => StatusCode::ServiceUnavailable,
-    }
+    let mut message = Message::with_room(USUAL_LENGTH);
+    message.put_message(STATUS, |status| {
+        status.put_number(1, rejection.grpc.number())
+    });
+    message.put_message(response, |response| {
+        let code = rejection.status.http().as_u16();
+        response.put_message(1, |status| status.put_number(1, code));
+        put_header(response, "content-type", problem::CONTENT_TYPE);
+        put_header(response, "cache-control", "no-store");
+        if let Some(challenge) = rejection.challenge {
+            put_header(
+                response,
+                "www-authenticate",
+                answers.challenges.value(challenge),
+            );
+        }
+        if let Some(seconds) = rejection.retry_after_seconds() {
+            put_header(response, "retry-after", seconds.to_string());
+        }
+        response.put(3, problem::body(rejection, request_id));
+    });
+    CheckResponse::of(message)
 }
 
 /// A header that replaces every one of its name. Said twice: older Envoys know only `append`.
-fn overwrite(key: Bytes, value: Bytes) -> HeaderValueOption {
-    HeaderValueOption {
-        header: Some(HeaderValue {
-            key,
-            value,
-            raw_value: Bytes::new(),
-        }),
-        append: Some(false),
-        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+fn put_header(response: &mut Message, name: &str, value: impl AsRef<[u8]>) {
+    response.put_message(HEADERS, |option| {
+        option.put_message(1, |header| {
+            header.put(1, name);
+            header.put(2, value);
+        });
+        option.put_message(2, |_append_is_false| {});
+        option.put_number(3, OVERWRITE);
+    });
+}
+
+fn push_new<'n>(names: &mut Vec<&'n str>, name: &'n str) {
+    if !names.contains(&name) {
+        names.push(name);
     }
-}
-
-fn key(option: &HeaderValueOption) -> &[u8] {
-    option.header.as_ref().map_or(&[], |header| &header.key)
-}
-
-fn push_new(names: &mut Vec<Bytes>, name: &str) {
-    if !names.iter().any(|known| known == name) {
-        names.push(Bytes::copy_from_slice(name.as_bytes()));
-    }
-}
-
-fn text(value: &[u8]) -> Result<Bytes, NotText> {
-    std::str::from_utf8(value)
-        .map(|text| Bytes::copy_from_slice(text.as_bytes()))
-        .map_err(|_not_utf8| NotText)
-}
-
-fn wire_name(name: &HeaderName) -> Bytes {
-    Bytes::copy_from_slice(name.as_str().as_bytes())
 }

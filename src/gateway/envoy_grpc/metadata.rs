@@ -2,35 +2,49 @@
 //!
 //! Only what the configuration gives the upstream anyway (the identity headers), and the facts
 //! that rules are written about. Never the token, never a claim that nobody named.
+//!
+//! A `google.protobuf.Struct` is a map: an entry has its key in field 1 and its value in field 2, a `Value`.
 
-use prost_types::value::Kind;
-use prost_types::{ListValue, Struct, Value};
-
+use super::message::Message;
 use crate::authorizer::Grant;
 use crate::domain::policy::RuleId;
 
-/// `rule`, and for a caller with an identity `iss`, `sub`, `roles`, `scopes` and `identity`.
-pub(super) fn of(grant: &Grant, rule: Option<RuleId>) -> Struct {
-    let mut metadata = Struct::default();
-    if let Some(RuleId(index)) = rule {
-        put(&mut metadata, "rule", Kind::NumberValue(index.into()));
-    }
-    if let Some(principal) = grant.principal() {
-        put(&mut metadata, "iss", text(principal.issuer()));
-        if let Some(subject) = principal.subject() {
-            put(&mut metadata, "sub", text(subject));
-        }
-        put(&mut metadata, "roles", list(principal.roles()));
-        put(&mut metadata, "scopes", list(principal.scopes()));
-        let mut identity = Struct::default();
-        for (name, value) in grant.identity().headers.iter() {
-            if let Some(value) = value.and_then(|value| std::str::from_utf8(value).ok()) {
-                put(&mut identity, name.as_str(), text(value));
+/// `Value.string_value`.
+const STRING: u32 = 3;
+/// `Value.struct_value`.
+const STRUCT: u32 = 5;
+/// `Value.list_value`.
+const LIST: u32 = 6;
+
+/// For a caller with an identity `identity`, `iss`, `roles`, `scopes` and `sub`: sorted, as prost writes a map.
+pub(super) fn write(metadata: &mut Message, grant: &Grant) {
+    let Some(principal) = grant.principal() else {
+        return;
+    };
+    put(metadata, "identity", |value| {
+        let values = grant.identity().headers.iter();
+        let mut values: Vec<_> = values
+            .filter_map(|(name, value)| Some((name.as_str(), value?)))
+            .collect();
+        values.sort_by_key(|(name, _)| *name);
+        value.put_message(STRUCT, |identity| {
+            for (name, value) in values {
+                put(identity, name, |text| text.put(STRING, value));
             }
-        }
-        put(&mut metadata, "identity", Kind::StructValue(identity));
+        });
+    });
+    put(metadata, "iss", |value| {
+        value.put(STRING, principal.issuer().as_bytes());
+    });
+    put(metadata, "roles", |value| {
+        put_list(value, principal.roles());
+    });
+    put(metadata, "scopes", |value| {
+        put_list(value, principal.scopes());
+    });
+    if let Some(subject) = principal.subject() {
+        put(metadata, "sub", |value| value.put(STRING, subject));
     }
-    metadata
 }
 
 /// A `CheckResponse`'s field `dynamic_metadata` with `rule` alone, as on the wire: decoders merge it
@@ -49,19 +63,18 @@ const RULE_FIELD: &[u8] = b"\x22\x13\x0a\x11\x0a\x04rule\x12\x09\x11";
 /// How long [`rule_field`] is.
 pub(super) const RULE_FIELD_LENGTH: usize = RULE_FIELD.len() + size_of::<f64>();
 
-fn put(metadata: &mut Struct, name: &str, kind: Kind) {
-    metadata.fields.insert(name.to_owned(), value(kind));
+/// An entry of a map.
+fn put(map: &mut Message, name: &str, value: impl FnOnce(&mut Message)) {
+    map.put_message(1, |entry| {
+        entry.put(1, name);
+        entry.put_message(2, value);
+    });
 }
 
-fn list<'p>(items: impl Iterator<Item = &'p str>) -> Kind {
-    let values = items.map(|item| value(text(item))).collect();
-    Kind::ListValue(ListValue { values })
-}
-
-fn text(text: &str) -> Kind {
-    Kind::StringValue(text.to_owned())
-}
-
-const fn value(kind: Kind) -> Value {
-    Value { kind: Some(kind) }
+fn put_list<'p>(value: &mut Message, items: impl Iterator<Item = &'p str>) {
+    value.put_message(LIST, |list| {
+        for item in items {
+            list.put_message(1, |value| value.put(STRING, item));
+        }
+    });
 }

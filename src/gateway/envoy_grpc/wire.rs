@@ -13,14 +13,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as HttpBody;
-use prost::Message as _;
 
 use super::super::body::Body;
 use super::super::{Answers, Doors, outage};
-use super::kept::{self, Encoded};
-use super::pb::envoy::service::auth::v3::CheckRequest;
-use super::read;
-use crate::authorizer::Verdict;
+use super::answer::{self, CheckResponse};
+use super::message::FRAME_HEAD;
+use super::read::read;
+use crate::authorizer::{Decision, Verdict};
 use crate::domain::reason::{DenyReason, OutageReason};
 use crate::domain::request::RequestContext;
 use crate::telemetry::{Decided, Door};
@@ -29,8 +28,6 @@ use crate::verify::patience::within;
 
 /// The largest message read: far above any request head, far below what could hurt.
 const MAX_MESSAGE: usize = 1 << 20;
-/// A flag and a length before each message (gRPC over HTTP/2, "Length-Prefixed-Message").
-const FRAME_HEAD: usize = 5;
 
 /// Answers `Check`.
 pub(in crate::gateway) async fn check<B>(doors: Arc<Doors>, request: Request<B>) -> Response<Body>
@@ -57,7 +54,7 @@ pub(in crate::gateway) fn forbid(doors: &Doors) -> Response<Body> {
     ))
 }
 
-async fn decide<B>(doors: &Doors, request: Request<B>, started: Instant) -> Bytes
+async fn decide<B>(doors: &Doors, request: Request<B>, started: Instant) -> CheckResponse
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -67,14 +64,11 @@ where
         return conclude(doors, &head.headers, None, &overloaded, started);
     };
     let budget = budget(&head.headers, doors.state.authorizer.deadline);
-    let message = match within(budget, pin!(receive(body))).await {
-        Some(received) => received.and_then(decode),
-        None => {
-            let late = outage(OutageReason::DeadlineExceeded);
-            return conclude(doors, &head.headers, None, &late, started);
-        }
+    let Some(message) = within(budget, pin!(receive(body))).await else {
+        let late = outage(OutageReason::DeadlineExceeded);
+        return conclude(doors, &head.headers, None, &late, started);
     };
-    let request = message.as_ref().map_err(|reason| *reason).and_then(read);
+    let request = message.as_deref().map_err(|reason| *reason).and_then(read);
     match &request {
         Err(reason) => {
             let verdict = Verdict::unreadable(*reason);
@@ -95,7 +89,7 @@ fn conclude(
     request: Option<&RequestContext<'_>>,
     verdict: &Verdict,
     started: Instant,
-) -> Bytes {
+) -> CheckResponse {
     let sent = request
         .into_iter()
         .flat_map(|request| request.headers.all("x-request-id"));
@@ -111,13 +105,19 @@ fn conclude(
         verdict,
         took: started.elapsed(),
     });
-    frame(&kept::write(verdict, request, &id, &doors.answers))
+    answer::write(
+        &verdict.decision,
+        verdict.rule,
+        request,
+        &id,
+        &doors.answers,
+    )
 }
 
 /// The answer after a panic of ours: made before there is anything to panic about.
-pub(in crate::gateway) fn panicked(answers: &Answers) -> Bytes {
-    let verdict = outage(OutageReason::InternalError);
-    frame(&kept::write(&verdict, None, "", answers))
+pub(in crate::gateway) fn panicked(answers: &Answers) -> CheckResponse {
+    let outage = Decision::Unavailable(OutageReason::InternalError.into());
+    answer::write(&outage, None, None, "", answers)
 }
 
 /// How long a decision may take: the gateway's own patience (`grpc-timeout`), if that is shorter
@@ -195,28 +195,10 @@ fn unframe(mut bytes: Bytes) -> Result<Bytes, DenyReason> {
     whole.then_some(bytes).ok_or(DenyReason::MessageUnreadable)
 }
 
-fn decode(message: Bytes) -> Result<CheckRequest, DenyReason> {
-    CheckRequest::decode(message).map_err(|_malformed| DenyReason::MessageUnreadable)
-}
-
-/// Puts a message, given in parts, into its frame.
-fn frame(message: &Encoded<'_>) -> Bytes {
-    let Encoded { most, rest } = message;
-    let rest = rest.as_ref().map_or(&[][..], |rest| rest);
-    let length = most.len() + rest.len();
-    let mut buffer = BytesMut::with_capacity(FRAME_HEAD + length);
-    buffer.put_u8(0);
-    // An answer is some kilobytes; were it ever more than the prefix can count, the peer fails to read it.
-    buffer.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    buffer.put_slice(most);
-    buffer.put_slice(rest);
-    buffer.freeze()
-}
-
 /// gRPC's HTTP around an answer: 200, the message, and `grpc-status: 0` as a trailer,
 /// for the verdict is in the message.
-fn respond(message: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::grpc_message(message));
+fn respond(answer: CheckResponse) -> Response<Body> {
+    let mut response = Response::new(Body::grpc_message(answer.into_frame()));
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

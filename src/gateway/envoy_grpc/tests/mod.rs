@@ -1,5 +1,7 @@
 //! Our messages against the other side's: what `envoy-types` encodes we decode, and the reverse.
 
+mod alike;
+mod octets;
 mod reading;
 mod writing;
 
@@ -8,7 +10,15 @@ use envoy_types::pb::envoy::service::auth::v3 as envoy;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context as context;
 use prost::Message;
 
+use super::oracle::pb::envoy::service::auth::v3::CheckRequest;
+use super::oracle::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+use super::read::read;
 use super::*;
+use crate::authorizer::Decision;
+use crate::domain::policy::RuleId;
+use crate::domain::reason::DenyReason;
+use crate::domain::request::{HeaderRemoval, RequestContext};
+use crate::gateway::Answers;
 
 fn http() -> context::HttpRequest {
     context::HttpRequest {
@@ -53,7 +63,7 @@ fn peer(address: &str) -> context::Peer {
     }
 }
 
-fn sent(http: context::HttpRequest, source: Option<context::Peer>) -> CheckRequest {
+fn sent(http: context::HttpRequest, source: Option<context::Peer>) -> Vec<u8> {
     let message = envoy::CheckRequest {
         attributes: Some(envoy::AttributeContext {
             source,
@@ -66,7 +76,29 @@ fn sent(http: context::HttpRequest, source: Option<context::Peer>) -> CheckReque
             ..Default::default()
         }),
     };
-    CheckRequest::decode(message.encode_to_vec().as_slice()).unwrap()
+    message.encode_to_vec()
+}
+
+/// What is sent of [`http()`] after a change that the other side's types may not know.
+fn changed(change: impl FnOnce(&mut HttpRequest)) -> Vec<u8> {
+    let mut message = CheckRequest::decode(&sent(http(), None)[..]).unwrap();
+    let request = message.attributes.as_mut().unwrap().request.as_mut();
+    change(request.unwrap().http.as_mut().unwrap());
+    message.encode_to_vec()
+}
+
+/// The message that is written for a decision, without its frame.
+fn written(
+    decision: &Decision,
+    rule: Option<RuleId>,
+    request: Option<&RequestContext<'_>>,
+    answers: &Answers,
+) -> Vec<u8> {
+    let frame = answer::write(decision, rule, request, "r-1", answers).into_frame();
+    let (head, message) = frame.split_first_chunk::<5>().unwrap();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    assert_eq!(head, &[&[0][..], &length].concat()[..]);
+    message.to_vec()
 }
 
 #[test]

@@ -7,10 +7,9 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
 
 use super::*;
-use crate::authorizer::{Decision, Grant, Verdict};
+use crate::authorizer::Grant;
 use crate::domain::claims::{ClaimPath, fixture};
 use crate::domain::identity::{Identity, IdentityHeaders, IdentityValues, NonAscii};
-use crate::domain::policy::RuleId;
 use crate::domain::reason::{Denial, OutageReason};
 use crate::gateway::OnUnavailable;
 use crate::gateway::testing::{NAMES, answers, every_refusal, pass, pass_with};
@@ -25,17 +24,17 @@ fn received(
     on_unavailable: OnUnavailable,
     forward_token: bool,
 ) -> envoy::CheckResponse {
-    let message = sent(
+    let sent = sent(
         context::HttpRequest {
             headers: [("cookie".to_owned(), "a=1; access_token=a.b.c".to_owned())].into(),
             ..http()
         },
         None,
     );
-    let request = read(&message).unwrap();
+    let request = read(&sent).unwrap();
     let answers = answers(on_unavailable, forward_token);
-    let response = answer::write(decision, Some(RuleId(3)), Some(&request), "r-1", &answers);
-    envoy::CheckResponse::decode(response.encode_to_vec().as_slice()).unwrap()
+    let written = written(decision, Some(RuleId(3)), Some(&request), &answers);
+    envoy::CheckResponse::decode(written.as_slice()).unwrap()
 }
 
 /// The fields of an answer; each must overwrite, in both of Envoy's spellings.
@@ -117,8 +116,8 @@ fn without_forwarding_the_token_is_taken_out() {
         );
     }
     let answers = answers(OnUnavailable::Deny, false);
-    let response = answer::write(&pass(), None, None, "r-1", &answers);
-    let bare = envoy::CheckResponse::decode(response.encode_to_vec().as_slice()).unwrap();
+    let bare = written(&pass(), None, None, &answers);
+    let bare = envoy::CheckResponse::decode(bare.as_slice()).unwrap();
     let Some(HttpResponse::OkResponse(bare)) = bare.http_response else {
         panic!("not OK");
     };
@@ -133,59 +132,63 @@ fn metadata_of_nobody_names_the_rule_alone() {
     assert_eq!(metadata.fields.into_keys().collect::<Vec<_>>(), ["rule"]);
 }
 
-/// A kept answer says what an answer written out says, for every rule, with and without a principal.
+/// A kept answer is the one that was written first, with the rule of the day.
 #[test]
 fn an_answer_is_kept_and_stays_the_same() {
     let headers = NAMES.map(|name| (name, ClaimPath::parse("sub").unwrap()));
     let headers = IdentityHeaders::new(headers.into(), NonAscii::Percent, 4096);
-    let context = read_fixture();
-    let request = read(&context).unwrap();
+    let message = sent(http(), Some(peer("198.51.100.7")));
+    let request = read(&message).unwrap();
     let answers = answers(OnUnavailable::Deny, true);
     let claims = serde_json::json!({"sub": "ann", "roles": ["admin"], "scope": "a b"});
     for principal in [None, Some(Arc::new(fixture::principal_with(claims)))] {
+        let identity = headers.render(principal.as_deref(), &request).unwrap();
+        let values = Arc::clone(&identity.headers);
+        let decision = Decision::Allow(Grant::for_test(principal, identity));
         for rule in [
             None,
             Some(RuleId(0)),
             Some(RuleId(7)),
             Some(RuleId(u32::MAX)),
         ] {
-            let identity = headers.render(principal.as_deref(), &request).unwrap();
-            let values = Arc::clone(&identity.headers);
-            let verdict = Verdict {
-                rule,
-                ..Decision::Allow(Grant::for_test(principal.clone(), identity)).into()
-            };
-            let written = answer::write(&verdict.decision, rule, Some(&request), "id", &answers);
-            let kept = kept::write(&verdict, Some(&request), "id", &answers);
-            let rest = kept.rest.as_ref().map_or(&[][..], |rest| rest);
-            let kept = [&kept.most[..], rest].concat();
+            let first = written(&decision, rule, Some(&request), &answers);
+            let kept = values.answer().unwrap();
+            let (most, of_rule) = first.split_at(kept.len());
+            assert_eq!(most, kept);
             assert_eq!(
-                envoy::CheckResponse::decode(kept.as_slice()).unwrap(),
-                envoy::CheckResponse::decode(written.encode_to_vec().as_slice()).unwrap(),
+                of_rule,
+                rule.map(metadata::rule_field)
+                    .as_ref()
+                    .map_or(&[][..], |f| f)
             );
-            assert!(values.answer().is_some());
+            assert_eq!(written(&decision, rule, Some(&request), &answers), first);
         }
     }
-}
-
-fn read_fixture() -> CheckRequest {
-    sent(http(), Some(peer("198.51.100.7")))
 }
 
 /// What the request has a part in is written anew.
 #[test]
 fn an_answer_about_the_request_is_not_kept() {
-    let decision = pass_with(Value::from_static("ann"), &["x_auth_user"]);
-    let Decision::Allow(grant) = &decision else {
-        panic!("a pass")
-    };
-    let values = Arc::clone(&grant.identity().headers);
-    let verdict = Verdict {
-        rule: Some(RuleId(1)),
-        ..decision.into()
-    };
-    let answer = kept::write(&verdict, None, "id", &answers(OnUnavailable::Deny, true));
-    assert_eq!((answer.rest, values.answer()), (None, None));
+    let headers = NAMES.map(|name| (name, ClaimPath::parse("sub").unwrap()));
+    let headers = IdentityHeaders::new(headers.into(), NonAscii::Percent, 4096);
+    let claims = serde_json::json!({"sub": "ann"});
+    let principal = Arc::new(fixture::principal_with(claims));
+    let values = headers.values(Some(&principal)).unwrap();
+    for (remove, answers) in [
+        (
+            vec!["x_auth_user".to_owned()],
+            answers(OnUnavailable::Deny, true),
+        ),
+        (vec![], answers(OnUnavailable::Deny, false)),
+    ] {
+        let identity = Identity {
+            headers: Arc::clone(&values),
+            remove,
+        };
+        let grant = Grant::for_test(Some(Arc::clone(&principal)), identity);
+        written(&Decision::Allow(grant), Some(RuleId(1)), None, &answers);
+        assert_eq!(values.answer(), None);
+    }
 }
 
 /// Facts for rules and logs; never a claim that the configuration does not name.
