@@ -24,6 +24,7 @@ mod timestamp;
 mod tls;
 pub mod traces;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -215,42 +216,58 @@ impl Telemetry {
 
     /// Records one decision.
     pub fn record(&self, decided: &Decided<'_>) {
-        let Decided {
-            door,
-            request,
-            verdict,
-            took,
-            ..
-        } = *decided;
+        self.tell(
+            &[Self::count, Self::log, Self::trace, Self::tap, Self::keep],
+            decided,
+        );
+    }
+
+    /// Has each of these tell of a decision. The verdict stands: a defect in telling about it neither becomes an
+    /// answer nor keeps the others from telling.
+    fn tell(&self, tellers: &[fn(&Self, &Decided<'_>)], decided: &Decided<'_>) {
+        for tell in tellers {
+            let _untold = catch_unwind(AssertUnwindSafe(|| tell(self, decided)));
+        }
+    }
+
+    fn count(&self, decided: &Decided<'_>) {
+        let verdict = decided.verdict;
         let outcome = Outcome::of(&verdict.decision);
-        self.table.count(door, verdict.rule, outcome);
-        self.latencies.observe(door, took);
+        self.table.count(decided.door, verdict.rule, outcome);
+        self.latencies.observe(decided.door, decided.took);
+    }
+
+    fn log(&self, decided: &Decided<'_>) {
         let wanted = match self.decisions {
             DecisionLog::All => true,
-            DecisionLog::Denied => outcome != Outcome::Allow,
+            DecisionLog::Denied => Outcome::of(&decided.verdict.decision) != Outcome::Allow,
             DecisionLog::Off => false,
         };
         if wanted {
             let line = Line::new(self.log.format(), &timestamp(), "INFO", "decision");
             self.log.send(self.decision(line, decided));
         }
+    }
+
+    fn trace(&self, decided: &Decided<'_>) {
         if let Some(tracer) = &self.tracer {
-            tracer.record(decided, self.table.label(verdict.rule));
+            tracer.record(decided, self.table.label(decided.verdict.rule));
         }
-        if let (Some(tap), Some(request)) = (&self.tap, request) {
-            let rule = self.table.label(verdict.rule);
-            // The verdict stands; a defect in telling about it must not become an answer.
-            let _unheard = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                tap.offer(request, verdict, rule);
-            }));
+    }
+
+    fn tap(&self, decided: &Decided<'_>) {
+        if let (Some(tap), Some(request)) = (&self.tap, decided.request) {
+            let rule = self.table.label(decided.verdict.rule);
+            tap.offer(request, decided.verdict, rule);
         }
+    }
+
+    fn keep(&self, decided: &Decided<'_>) {
+        let outcome = Outcome::of(&decided.verdict.decision);
         if let Some(explains) = &self.explains
             && self.recent.takes(outcome == Outcome::Allow)
         {
-            // The verdict stands; a defect in telling about it must not become an answer.
-            let _untold = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                self.keep(explains, decided);
-            }));
+            self.explain(explains, decided);
         }
     }
 
@@ -271,7 +288,7 @@ impl Telemetry {
     }
 
     #[cold]
-    fn keep(&self, explains: &Explains, decided: &Decided<'_>) {
+    fn explain(&self, explains: &Explains, decided: &Decided<'_>) {
         let authorizer = &explains.authorizer;
         let Decided {
             door,

@@ -72,3 +72,14 @@ fn subjects_are_told_apart_by_issuer_and_never_named() {
     // The separator keeps "a" + "bc" from being "ab" + "c".
     assert_ne!(digest_of("a", "bc"), digest_of("ab", "c"));
 }
+
+#[test]
+fn a_defect_in_telling_ends_neither_the_recording_nor_the_answer() {
+    let denied = Verdict::unreadable(DenyReason::PathAmbiguous);
+    let telemetry = Telemetry::silent();
+    telemetry.tell(
+        &[|_, _| panic!("a defect"), Telemetry::count],
+        &Decided::bare(Door::ExtAuthz, &denied, Duration::ZERO),
+    );
+    assert_eq!(telemetry.counts().deny, 1);
+}
