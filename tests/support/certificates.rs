@@ -1,12 +1,10 @@
-//! Certificates that a test's gateways and servers show each other.
+//! Certificates that a test's gateways, servers and issuers show each other.
 
 use std::fs;
 use std::path::Path;
 
 use rcgen::string::Ia5String;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair, SanType,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 
 /// Who vouches.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -37,28 +35,33 @@ impl Authority {
 
     /// A certificate for a Gatefort at loopback.
     pub(crate) fn server(&self) -> Pair {
-        let loopback = "127.0.0.1".parse().expect("an address");
-        self.issue(
-            "gatefort",
-            vec![SanType::IpAddress(loopback), dns("gatefort")],
-        )
+        self.issue(&named(["127.0.0.1", "gatefort"]))
     }
 
     /// A certificate for a client with this URI among its names.
     pub(crate) fn client(&self, uri: &str) -> Pair {
+        let mut params = named([]);
         let uri = Ia5String::try_from(uri).expect("ASCII");
-        self.issue("client", vec![SanType::URI(uri)])
+        params.subject_alt_names.push(SanType::URI(uri));
+        self.issue(&params)
     }
 
-    fn issue(&self, common_name: &str, names: Vec<SanType>) -> Pair {
-        let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
-        params.subject_alt_names = names;
+    /// A certificate for this name or address.
+    pub(crate) fn vouch_for(&self, name: &str) -> Pair {
+        self.issue(&named([name]))
+    }
+
+    /// A certificate for this name or address that has expired.
+    pub(crate) fn vouched_for(&self, name: &str) -> Pair {
+        let mut params = named([name]);
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        self.issue(&params)
+    }
+
+    fn issue(&self, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().expect("a key");
-        let issuer: &Issuer<'static, KeyPair> = &self.0;
-        let certificate = params.signed_by(&key, issuer).expect("a certificate");
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         Pair {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
@@ -86,6 +89,7 @@ pub(crate) fn put(folder: &Path, name: &str, content: &str) {
     fs::rename(new, folder.join(name)).expect("a file can be renamed");
 }
 
-fn dns(name: &str) -> SanType {
-    SanType::DnsName(name.try_into().expect("a DNS name"))
+/// What a certificate for these names and addresses says.
+fn named<const N: usize>(names: [&str; N]) -> CertificateParams {
+    CertificateParams::new(names.map(str::to_owned)).expect("names")
 }

@@ -7,13 +7,14 @@ use gatefort::verify::settings::{HttpSettings, IssuerSettings, KeySource, PlainH
 use url::Url;
 
 use super::{Rig, Said, long_lived, settings, token_of};
-use crate::support::issuer::{Authority, Issuer, TlsIssuer};
+use crate::support::certificates::Authority;
+use crate::support::issuer::{Issuer, TlsIssuer};
 use crate::support::tokens::TestKey;
 
 #[tokio::test]
 async fn an_issuer_is_trusted_by_ca_file_alone() {
     let key = TestKey::es256("tls");
-    let (ours, theirs) = (Authority::new(), Authority::new());
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let directory = tempfile::tempdir().expect("a temporary directory");
     let ca_file = directory.path().join("ca.pem");
     std::fs::write(&ca_file, ours.pem()).expect("written");
@@ -41,7 +42,7 @@ async fn an_issuer_is_trusted_by_ca_file_alone() {
 #[tokio::test]
 async fn an_issuer_that_asks_for_a_certificate_gets_ours() {
     let key = TestKey::es256("mtls");
-    let (servers, clients) = (Authority::new(), Authority::new());
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
     let directory = tempfile::tempdir().expect("a temporary directory");
     let ca_file = directory.path().join("ca.pem");
     let client = directory.path().join("client.pem");

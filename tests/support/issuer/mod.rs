@@ -27,7 +27,7 @@ use wire::read_request;
 
 pub(crate) use canary::Canary;
 pub(crate) use script::Fault;
-pub(crate) use tls::{Authority, TlsIssuer};
+pub(crate) use tls::TlsIssuer;
 pub(crate) use wire::{Endpoint, Recorded};
 
 /// The longest that a test waits for something that must happen; only a failing test waits that long.

@@ -1,28 +1,20 @@
-//! An issuer behind TLS, with an authority of its own that vouches for it or does not.
+//! An issuer behind TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::wire::{read_request, response};
+use crate::support::certificates::{Authority, Pair};
 use crate::support::tokens::{self, TestKey};
-
-/// A certificate authority that nobody trusts unless told to.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate with its key.
-pub(crate) struct Identity {
-    certificate: rcgen::Certificate,
-    key: KeyPair,
-}
 
 /// An issuer that publishes one key over https; ends when dropped.
 pub(crate) struct TlsIssuer {
@@ -30,54 +22,9 @@ pub(crate) struct TlsIssuer {
     serving: CancellationToken,
 }
 
-impl Authority {
-    /// Makes an authority.
-    pub(crate) fn new() -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).expect("no names");
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        Self(CertifiedIssuer::self_signed(parameters, key).expect("a certificate"))
-    }
-
-    /// Its certificate, as `ca_file` holds it.
-    pub(crate) fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate for this name or address.
-    pub(crate) fn vouch_for(&self, name: &str) -> Identity {
-        self.issue(&CertificateParams::new([name.to_owned()]).expect("a name"))
-    }
-
-    /// A certificate for this name or address that has expired.
-    pub(crate) fn vouched_for(&self, name: &str) -> Identity {
-        let mut parameters = CertificateParams::new([name.to_owned()]).expect("a name");
-        parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
-        parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        self.issue(&parameters)
-    }
-
-    fn issue(&self, parameters: &CertificateParams) -> Identity {
-        let key = KeyPair::generate().expect("a key");
-        let certificate = parameters.signed_by(&key, &self.0).expect("a certificate");
-        Identity { certificate, key }
-    }
-}
-
-impl Identity {
-    /// Chain and key in one PEM text, as `client_cert_file` holds them.
-    pub(crate) fn pem(&self) -> String {
-        self.certificate.pem() + &self.key.serialize_pem()
-    }
-}
-
 impl TlsIssuer {
     /// Serves with this certificate; with `clients`, only to those that this authority vouches for.
-    pub(crate) async fn start(
-        key: &TestKey,
-        identity: &Identity,
-        clients: Option<&Authority>,
-    ) -> Self {
+    pub(crate) async fn start(key: &TestKey, identity: &Pair, clients: Option<&Authority>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free loopback port");
@@ -129,14 +76,14 @@ impl Drop for TlsIssuer {
     }
 }
 
-fn configuration(identity: &Identity, clients: Option<&Authority>) -> ServerConfig {
+fn configuration(identity: &Pair, clients: Option<&Authority>) -> ServerConfig {
     let builder = ServerConfig::builder();
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(authority) => {
             let mut roots = RootCertStore::empty();
             roots
-                .add(authority.0.der().clone())
+                .add(certificate(&authority.pem()))
                 .expect("a certificate of ours");
             let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
                 .build()
@@ -144,9 +91,13 @@ fn configuration(identity: &Identity, clients: Option<&Authority>) -> ServerConf
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let chain: Vec<CertificateDer<'static>> = vec![identity.certificate.der().clone()];
-    let key = PrivateKeyDer::try_from(identity.key.serialize_der()).expect("PKCS#8");
+    let chain = vec![certificate(&identity.certificate)];
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key of ours");
     builder
         .with_single_cert(chain, key)
         .expect("certificate and key fit")
+}
+
+fn certificate(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate of ours")
 }
