@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::generated;
 use crate::support::cases::Gateway;
 use crate::support::certificates::Authority;
 use crate::support::echo::Echo;
-use crate::support::gateway::{self, Behind, Edit, Running};
+use crate::support::gateway::{self, Behind, Running};
 use crate::support::load::Load;
 use crate::support::process::Process;
 use crate::support::raw;
@@ -25,8 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long "at once" may take on a busy machine; half of `shutdown_delay`, which is not waited for.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// The SPIFFE ID that the gateway shows, as `deploy/envoy/grpc-mtls.yaml` says it.
+/// The SPIFFE IDs that the gateways show, one each.
 const ENVOY: &str = "spiffe://example.com/envoy";
+const NGINX: &str = "spiffe://example.com/nginx";
+
+/// The listeners that gateways ask.
+const ASKED: [&str; 2] = ["grpc", "http"];
 
 /// One replica: at 127.0.0.1 or 127.0.0.2, on the same ports as the other one.
 struct Replica {
@@ -63,12 +68,16 @@ impl Replica {
     fn configuration(&self, key: &TestKey, name: &str) -> String {
         let [grpc, http, admin] = self.ports.map(|port| format!("'{}:{port}'", self.host));
         let jwks = json!({"keys": [key.jwk()]});
+        let tls = |gateway| {
+            format!(
+                "tls: {{cert_file: tls.crt, key_file: tls.key, client_ca_file: ca.crt, client_identities: ['{gateway}']}}"
+            )
+        };
+        let (envoy, nginx) = (tls(ENVOY), tls(NGINX));
         format!(
             "listen:
-  grpc:
-    address: {grpc}
-    tls: {{cert_file: tls.crt, key_file: tls.key, client_ca_file: ca.crt, client_identities: ['{ENVOY}']}}
-  http: {http}
+  grpc: {{address: {grpc}, {envoy}}}
+  http: {{address: {http}, {nginx}}}
   admin: {admin}
 # Short, so that connections are made anew all the time, with whatever certificate is there.
 limits: {{max_connection_age: 1s}}
@@ -179,13 +188,38 @@ impl Fixture {
         }
     }
 
-    /// nginx with both replicas as its upstream.
+    /// nginx with the files that `gatefort gen` writes for a replica, and the other one beside it.
     fn nginx(&self, behind: Behind) -> Running {
-        // Asked again a second after it failed, and not ten as by default.
-        let both =
-            "server 127.0.0.1:9192 fail_timeout=1s;\n    server 127.0.0.2:9192 fail_timeout=1s;";
-        let edits: [Edit<'_>; 1] = [("server 127.0.0.1:9192;", both)];
-        Running::start(Gateway::Nginx, behind, &edits)
+        let configuration = self.replicas[0].folder.path().join("gatefort.yaml");
+        Running::start_with(Gateway::Nginx, |folder, port| {
+            self.ours.client(NGINX).write(folder, "nginx");
+            fs::write(folder.join("ca.crt"), self.ours.pem()).unwrap();
+            let at = |port| format!("127.0.0.1:{port}");
+            let file = |name| folder.join(name).display().to_string();
+            let options = [
+                ("--listen", at(port)),
+                ("--upstream", at(behind.application)),
+                ("--tls-name", "gatefort".to_owned()),
+                ("--tls-ca", file("ca.crt")),
+                ("--tls-cert", file("nginx.crt")),
+                ("--tls-key", file("nginx.key")),
+            ];
+            let options: Vec<&str> = options
+                .iter()
+                .flat_map(|(name, value)| [name, value.as_str()])
+                .collect();
+            generated::write(Gateway::Nginx, &configuration, folder, &options);
+            let path = folder.join("gatefort.conf");
+            let text = fs::read_to_string(&path).unwrap();
+            let http = behind.http;
+            let one = format!("server 127.0.0.1:{http};");
+            assert!(text.contains(&one), "{text}");
+            // Asked again a second after it failed, and not ten as by default.
+            let both = ["127.0.0.1", "127.0.0.2"]
+                .map(|host| format!("server {host}:{http} fail_timeout=1s;"))
+                .join("\n    ");
+            fs::write(path, text.replace(&one, &both)).unwrap();
+        })
     }
 
     /// Envoy with `grpc-mtls.yaml`, and the files that it names.
@@ -257,14 +291,19 @@ fn reloads_and_rotations_good_and_broken_lose_no_request() {
             cut(folder, "tls.crt");
             replica.process.as_ref().unwrap().signal("HUP");
             replica.until("a refusal", |status| {
-                !status["tls"]["grpc"]["last_error"].is_null()
+                ASKED
+                    .iter()
+                    .all(|name| !status["tls"][name]["last_error"].is_null())
             });
+            load.go_on(50);
             cut(folder, "ca.crt");
             new.write(folder, "tls");
             fs::write(folder.join("ca.crt"), fixture.ours.pem()).unwrap();
             replica.process.as_ref().unwrap().signal("HUP");
             replica.until("a rotation", |status| {
-                status["tls"]["grpc"]["last_error"].is_null()
+                ASKED
+                    .iter()
+                    .all(|name| status["tls"][name]["last_error"].is_null())
             });
         }
         load.go_on(50);
