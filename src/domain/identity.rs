@@ -175,7 +175,9 @@ impl IdentityHeaders {
         if let Some(kept) = principal.kept_values().get(&self.names) {
             return Ok(Arc::clone(kept));
         }
-        let (mut text, mut ends) = (String::new(), Vec::with_capacity(self.claims.len()));
+        // A few words for each.
+        let mut text = String::with_capacity(64 * self.claims.len());
+        let mut ends = Vec::with_capacity(self.claims.len());
         for path in &self.claims {
             if let Some(claim) = principal.claims().get(path) {
                 value::render(&claim, self.non_ascii, self.max_length, &mut text)?;

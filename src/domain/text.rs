@@ -1,5 +1,17 @@
 //! What a text may hold that names somebody.
 
+/// Whether any character of a text is [misleading](is_misleading).
+pub(super) fn misleads(text: &str) -> bool {
+    !is_printable_ascii(text) && text.chars().any(is_misleading)
+}
+
+/// Whether a text is of visible ASCII and spaces alone.
+pub(super) fn is_printable_ascii(text: &str) -> bool {
+    // Without a way out in the middle: the compiler then looks at many octets at a time.
+    text.bytes()
+        .fold(true, |all, octet| all & matches!(octet, b' '..=b'~'))
+}
+
 /// Whether a character changes how what surrounds it is read: C0, DEL and C1, line and paragraph
 /// separators, and every bidirectional control of UAX #9.
 ///
@@ -27,11 +39,13 @@ mod tests {
                           \u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
         for character in misleading.chars() {
             assert!(is_misleading(character), "{character:?}");
+            assert!(misleads(&format!("a{character}b")), "{character:?}");
         }
         for character in
             "a %,é€ａ\u{a0}\u{5d0}\u{627}\u{200c}\u{200d}\u{2027}\u{202f}\u{1f600}".chars()
         {
             assert!(!is_misleading(character), "{character:?}");
+            assert!(!misleads(&format!("a{character}b")), "{character:?}");
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::super::json::{Json, Members};
 use super::super::reason::DenyReason;
-use super::super::text::is_misleading;
+use super::super::text::misleads;
 use super::{Audiences, ClaimPath, Lifetime, Profile, TokenRules, TokenType, UnixTime, kind};
 
 /// Checks a claims set against an issuer's rules; tells when the token lives.
@@ -242,7 +242,7 @@ pub(in super::super) fn numeric_date(
 /// A string that is not empty and holds nothing that changes how its surroundings are read.
 pub(super) fn plain_text(value: &Json<'_>) -> Result<(), DenyReason> {
     match value.as_text() {
-        Some(text) if !text.is_empty() && !text.chars().any(is_misleading) => Ok(()),
+        Some(text) if !text.is_empty() && !misleads(text) => Ok(()),
         Some(_) | None => Err(DenyReason::ClaimInvalid),
     }
 }

@@ -4,7 +4,7 @@ use super::NonAscii;
 use crate::domain::json::Json;
 use crate::domain::reason::DenyReason;
 use crate::domain::request::push_encoded;
-use crate::domain::text::is_misleading;
+use crate::domain::text::{is_misleading, is_printable_ascii};
 
 /// Appends the header value of a claim; nothing where it has nothing to say.
 pub(super) fn render(
@@ -59,6 +59,25 @@ fn push(
     escaped: &str,
     non_ascii: NonAscii,
 ) -> Result<(), DenyReason> {
+    // Nearly every claim is so plain that nothing is encoded or refused.
+    let is_plain = is_printable_ascii(text)
+        && !text.starts_with(' ')
+        && !text.ends_with(' ')
+        && !text.contains(|character| escaped.contains(character));
+    if is_plain {
+        output.push_str(text);
+        return Ok(());
+    }
+    push_each(output, text, escaped, non_ascii)
+}
+
+/// [`push`], character by character.
+fn push_each(
+    output: &mut String,
+    text: &str,
+    escaped: &str,
+    non_ascii: NonAscii,
+) -> Result<(), DenyReason> {
     let inner = text.trim();
     let inner_start = text.len() - text.trim_start().len();
     for (at, character) in text.char_indices() {
@@ -101,6 +120,8 @@ mod tests {
 
     use super::*;
     use crate::domain::json::Packed;
+
+    type Push = fn(&mut String, &str, &str, NonAscii) -> Result<(), DenyReason>;
 
     fn rendered(claim: &Value, non_ascii: NonAscii, most: usize) -> Result<String, DenyReason> {
         let claims = json!({ "c": claim });
@@ -260,6 +281,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_plain_text_is_what_it_is_character_by_character(
+            text in "[a-c %,]{0,4}|[ -~]{0,12}|[ -~\\PC]{0,4}|\\PC{0,4}|(?s:.){0,4}",
+        ) {
+            for non_ascii in [NonAscii::Percent, NonAscii::Utf8, NonAscii::Deny] {
+                for escaped in ["", "%", "%,"] {
+                    let by = |push: Push| {
+                        let mut output = String::from("before");
+                        push(&mut output, &text, escaped, non_ascii).map(|()| output)
+                    };
+                    prop_assert_eq!(by(push), by(push_each), "{:?} {:?}", non_ascii, escaped);
+                }
+            }
+        }
+
         #[test]
         fn no_two_texts_share_a_value(a in "[ -~é]{0,6}|[ %,2C0]{0,4}", b in "[ -~é]{0,6}|[ %,2C0]{0,4}") {
             for non_ascii in [NonAscii::Percent, NonAscii::Utf8, NonAscii::Deny] {
