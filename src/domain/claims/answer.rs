@@ -32,7 +32,7 @@ pub(in super::super) fn check(
     if !typ.is_some_and(|typ| typ.eq_ignore_ascii_case(SIGNED_ANSWER)) {
         return Err(DenyReason::TokenTypeMismatch);
     }
-    let claims = Unbelieved(claims);
+    let claims = Unbelieved::new(claims);
     claims.check_issuer(&issuer.issuer)?;
     let lifetime = claims.statement_lifetime()?;
     lifetime.check(now, issuer.clock_skew)?;

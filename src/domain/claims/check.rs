@@ -2,7 +2,7 @@
 //!
 //! A claim that is present with a wrong type is never taken for absent (CVE-2026-25537).
 
-use super::super::json::{Json, Members};
+use super::super::json::{Json, Marked, Members};
 use super::super::reason::DenyReason;
 use super::super::text::misleads;
 use super::{Audiences, ClaimPath, Lifetime, Profile, TokenRules, TokenType, UnixTime, kind};
@@ -17,10 +17,11 @@ pub(in super::super) fn check(
     rules: &TokenRules,
     now: UnixTime,
 ) -> Result<Lifetime, DenyReason> {
+    let claims = Unbelieved::new(claims);
     for check in Check::ALL {
-        check.run(typ, Unbelieved(claims), rules, now)?;
+        check.run(typ, claims, rules, now)?;
     }
-    Unbelieved(claims).lifetime()
+    claims.lifetime()
 }
 
 /// One thing that claims must say; [`check`] asks for all of them, and an explanation shows each.
@@ -84,9 +85,13 @@ impl Check {
 
 /// The claims of a token that nobody has verified.
 #[derive(Clone, Copy)]
-pub(super) struct Unbelieved<'c>(pub(super) Members<'c>);
+pub(super) struct Unbelieved<'c>(pub(super) Marked<'c>);
 
 impl<'c> Unbelieved<'c> {
+    pub(super) fn new(claims: Members<'c>) -> Self {
+        Self(Marked::of(claims))
+    }
+
     /// RFC 7519 §4.1.1, RFC 8725 §3.8: one string, byte for byte.
     pub(super) fn check_issuer(self, issuer: &str) -> Result<(), DenyReason> {
         match self.0.get("iss") {
@@ -209,7 +214,7 @@ impl<'c> Unbelieved<'c> {
     /// The first of the configured claims that is not there.
     pub(super) fn first_missing(self, rules: &TokenRules) -> Option<&ClaimPath> {
         let mut required = rules.required_claims.iter();
-        required.find(|path| path.find(self.0).is_none())
+        required.find(|path| path.find(self.0.members()).is_none())
     }
 
     pub(super) fn required(self, name: &str) -> Result<Json<'c>, DenyReason> {

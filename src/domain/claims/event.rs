@@ -66,7 +66,7 @@ pub(in super::super) fn check(
     now: UnixTime,
 ) -> Result<Vec<Revocation>, DenyReason> {
     check_type(typ, kind)?;
-    let claims = Unbelieved(claims);
+    let claims = Unbelieved::new(claims);
     claims.check_issuer(&issuer.issuer)?;
     // One without `exp` may be replayed at any time, and does no harm then.
     let lifetime = claims.statement_lifetime()?;

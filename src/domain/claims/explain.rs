@@ -18,7 +18,7 @@ pub(in super::super) fn explain(
     rules: &TokenRules,
     now: UnixTime,
 ) -> Vec<Step> {
-    let claims = Unbelieved(claims);
+    let claims = Unbelieved::new(claims);
     let mut steps = Vec::new();
     for check in Check::ALL {
         let outcome = check.run(typ, claims, rules, now);

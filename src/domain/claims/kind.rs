@@ -3,7 +3,7 @@
 //! An issuer signs more than access tokens with the same keys. Explicit types tell them apart;
 //! for tokens without one, the claims that only another kind has.
 
-use super::super::json::{Json, Members};
+use super::super::json::{Json, Marked};
 use super::super::reason::DenyReason;
 use super::{Profile, TokenRules, TokenType};
 
@@ -56,7 +56,7 @@ const OTHER_KIND_MARKS: [(&str, &[&str]); 5] = [
 /// [`TokenType::AtJwt`] does in any case.
 pub(super) fn check(
     typ: Option<&str>,
-    claims: Members<'_>,
+    claims: Marked<'_>,
     rules: &TokenRules,
 ) -> Result<(), DenyReason> {
     let typ = typ.map(without_application);
@@ -77,7 +77,7 @@ pub(super) fn check(
     }
 }
 
-fn is_another_kind(claims: Members<'_>, profile: Profile) -> bool {
+fn is_another_kind(claims: Marked<'_>, profile: Profile) -> bool {
     let has_mark = |(name, marks): (&str, &[&str])| {
         claims
             .get(name)
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     fn is_admitted(typ: Option<&str>, claims: &Value, rules: &TokenRules) -> bool {
-        match check(typ, fixture::packed(claims).members(), rules) {
+        match check(typ, Marked::of(fixture::packed(claims).members()), rules) {
             Ok(()) => true,
             Err(reason) => {
                 assert_eq!(reason, DenyReason::TokenTypeMismatch);

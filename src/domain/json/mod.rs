@@ -7,14 +7,12 @@
 
 mod packed;
 mod packer;
+mod reader;
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-pub use packed::{Elements, Json, Members, Packed};
-use packer::{Open, Packer};
+pub use packed::{Elements, Json, Marked, Members, Packed};
+use reader::Reader;
 
 /// How deep objects and arrays may nest; the outermost object is 1.
 ///
@@ -52,155 +50,7 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
 /// See [`JsonError`]; the text is never part of the error.
 pub fn parse(text: &[u8]) -> Result<Packed, JsonError> {
     let text = std::str::from_utf8(text).map_err(|_not_utf8| JsonError::Syntax)?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut packer = Packer::for_text(text.len());
-    let mut defect = None;
-    let strict = Strict {
-        packer: &mut packer,
-        depth: 0,
-        defect: &mut defect,
-    };
-    if strict.deserialize(&mut deserializer).is_err() {
-        return Err(defect.unwrap_or(JsonError::Syntax));
-    }
-    deserializer.end().map_err(|_trailing| JsonError::Syntax)?;
-    packer.finish()
-}
-
-/// Packs a value with our own checks.
-///
-/// `serde_json`'s own `Value` takes the last of repeated members, and reparses what hides
-/// behind its private member names.
-struct Strict<'p> {
-    packer: &'p mut Packer,
-    /// How many objects and arrays are open around the value.
-    depth: usize,
-    /// Where a defect other than syntax is remembered: serde's errors are text.
-    defect: &'p mut Option<JsonError>,
-}
-
-/// Reads a member's name.
-struct Name<'p> {
-    strict: Strict<'p>,
-    open: &'p mut Open,
-}
-
-impl Strict<'_> {
-    fn again(&mut self) -> Strict<'_> {
-        Strict {
-            packer: self.packer,
-            depth: self.depth,
-            defect: self.defect,
-        }
-    }
-
-    fn deeper<E: serde::de::Error>(&mut self) -> Result<(), E> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.fail(JsonError::TooDeep));
-        }
-        Ok(())
-    }
-
-    fn fail<E: serde::de::Error>(&mut self, defect: JsonError) -> E {
-        *self.defect = Some(defect);
-        E::custom(defect)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.packer.null();
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.packer.bool(value);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.packer.unsigned(value);
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.packer.signed(value);
-        Ok(())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        if !value.is_finite() {
-            return Err(E::custom("number out of range"));
-        }
-        self.packer.float(value);
-        Ok(())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        self.packer.text(value);
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        self.deeper()?;
-        let open = self.packer.open_array();
-        while elements.next_element_seed(self.again())?.is_some() {}
-        self.packer.close(&open);
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-        self.deeper()?;
-        let mut open = self.packer.open_object();
-        loop {
-            let name = Name {
-                strict: self.again(),
-                open: &mut open,
-            };
-            if members.next_key_seed(name)?.is_none() {
-                break;
-            }
-            members.next_value_seed(self.again())?;
-        }
-        self.packer.close(&open);
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: serde::de::Error>(mut self, name: &str) -> Result<(), E> {
-        let named = self.strict.packer.name(self.open, name);
-        named.map_err(|defect| self.strict.fail(defect))
-    }
+    Reader::new(text).read()
 }
 
 #[cfg(test)]

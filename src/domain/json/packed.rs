@@ -39,6 +39,14 @@ pub enum Json<'j> {
 #[derive(Clone, Copy)]
 pub struct Members<'j>(&'j str);
 
+/// The members of an object that is asked for many names, of which it has few.
+#[derive(Debug, Clone, Copy)]
+pub struct Marked<'j> {
+    members: Members<'j>,
+    /// The [marks](mark) of all names.
+    marks: u64,
+}
+
 /// The elements of an array within a block.
 #[derive(Clone, Copy)]
 pub struct Elements<'j>(&'j str);
@@ -61,9 +69,8 @@ impl Packed {
     /// Its members, in the order in which they were written.
     #[must_use]
     pub fn members(&self) -> Members<'_> {
-        // Nothing else is packed whole.
-        let members = Cursor(&self.0).value().as_object();
-        members.unwrap_or(Members(""))
+        // Nothing but an object is packed whole: its letter, its length, and the members to the end.
+        Members(self.0.get(1 + LENGTH..).unwrap_or_default())
     }
 
     /// The bytes that it takes on the heap.
@@ -205,6 +212,36 @@ impl<'j> Members<'j> {
     }
 }
 
+impl<'j> Marked<'j> {
+    /// Looks at every name once, so that most that are not there are not looked for.
+    #[must_use]
+    pub fn of(members: Members<'j>) -> Self {
+        let block = members.0.as_bytes();
+        let (mut at, mut marks) = (0, 0);
+        while at < block.len() {
+            let length = number_at(block, &mut at) as usize;
+            let end = at + length;
+            marks |= mark(block.get(at..end).unwrap_or_default());
+            at = end;
+            skip_at(block, &mut at);
+        }
+        Self { members, marks }
+    }
+
+    /// The value of a name.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<Json<'j>> {
+        let may_be_there = self.marks & mark(name.as_bytes()) != 0;
+        may_be_there.then(|| self.members.get(name))?
+    }
+
+    /// The members themselves.
+    #[must_use]
+    pub const fn members(self) -> Members<'j> {
+        self.members
+    }
+}
+
 impl<'j> Elements<'j> {
     /// Every element.
     pub fn iter(self) -> impl Iterator<Item = Json<'j>> {
@@ -300,15 +337,29 @@ impl<'j> Cursor<'j> {
     }
 }
 
+/// One bit for a name, which few others have: with these factors, no claim that is asked for and usually not there has
+/// that of one that usually is.
+pub(super) const fn mark(name: &[u8]) -> u64 {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else {
+        return 1;
+    };
+    // A bit has a number below 64: the rest of the sum is of no account.
+    1_u64.rotate_left(11 * *first as u32 + 25 * *last as u32 + name.len() as u32)
+}
+
 /// The number that begins at a place; the place is then behind it.
 fn number_at(block: &[u8], at: &mut usize) -> u64 {
     let (mut number, mut shift) = (0, 0);
     while let Some(byte) = block.get(*at) {
-        number |= u64::from(byte & (MORE - 1)) << shift;
         *at += 1;
+        // Nearly all are lengths of one character.
+        if byte & MORE == 0 {
+            return number | u64::from(*byte) << shift;
+        }
+        number |= u64::from(byte & (MORE - 1)) << shift;
         shift += 6;
         // Eleven characters hold any number, the last with four bits.
-        if byte & MORE == 0 || shift > 60 {
+        if shift > 60 {
             break;
         }
     }
@@ -321,7 +372,10 @@ fn skip_at(block: &[u8], at: &mut usize) {
     *at += 1;
     match letter {
         Some(b'u' | b'i' | b'd') => {
-            number_at(block, at);
+            while block.get(*at).is_some_and(|byte| byte & MORE != 0) {
+                *at += 1;
+            }
+            *at += 1;
         }
         Some(b's' | b'a' | b'o') => *at += number_at(block, at) as usize,
         Some(_) | None => {}

@@ -29,7 +29,10 @@ fn any_value() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn what_is_packed_is_found_again(members in btree_map(".{0,8}", any_value(), 0..6)) {
+    fn what_is_packed_is_found_again(
+        members in btree_map(".{0,8}", any_value(), 0..6),
+        absent in vec(".{0,3}", 0..6),
+    ) {
         let members: Map<String, Value> = members.into_iter().collect();
         let packed = Packed::of(&members);
         prop_assert_eq!(packed.members().to_map(), members.clone());
@@ -37,6 +40,11 @@ proptest! {
             prop_assert_eq!(packed.members().get(name).map(|value| value.to_value()), Some(value.clone()));
         }
         prop_assert!(packed.members().get("a name that is not there").is_none());
+        let marked = Marked::of(packed.members());
+        for name in members.keys().map(String::as_str).chain(absent.iter().map(String::as_str)) {
+            let value = |found: Option<Json<'_>>| found.map(|value| value.to_value());
+            prop_assert_eq!(value(marked.get(name)), value(packed.members().get(name)));
+        }
         let read = parse(Value::Object(members).to_string().as_bytes());
         prop_assert_eq!(read, Ok(packed));
     }

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::JsonError;
-use super::packed::{LENGTH, MORE, Packed};
+use super::packed::{LENGTH, MORE, Packed, mark};
 
 /// How many names of one object are compared one by one; beyond that, a table keeps the cost linear.
 pub(super) const FEW_NAMES: usize = 32;
@@ -23,6 +23,8 @@ pub(super) struct Packer {
 pub(super) struct Open {
     contents: usize,
     first_name: usize,
+    /// The [marks](mark) of all names: one whose mark is not among them is new.
+    marks: u64,
     /// The names, once there are many.
     many: Option<HashSet<Box<[u8]>>>,
 }
@@ -46,22 +48,21 @@ impl Packer {
 
     pub(super) fn unsigned(&mut self, value: u64) {
         self.block.push(b'u');
-        self.number(value);
+        self.count(value);
     }
 
-    pub(super) fn signed(&mut self, value: i64) {
-        match u64::try_from(value) {
-            Ok(value) => self.unsigned(value),
-            Err(_negative) => {
+    pub(super) fn number(&mut self, number: &Number) {
+        match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(number), ..) => self.unsigned(number),
+            (_, Some(negative), _) => {
                 self.block.push(b'i');
-                self.number((!value).cast_unsigned());
+                self.count((!negative).cast_unsigned());
+            }
+            (.., number) => {
+                self.block.push(b'd');
+                self.count(number.unwrap_or_default().to_bits());
             }
         }
-    }
-
-    pub(super) fn float(&mut self, value: f64) {
-        self.block.push(b'd');
-        self.number(value.to_bits());
     }
 
     pub(super) fn text(&mut self, text: &str) {
@@ -81,11 +82,15 @@ impl Packer {
     pub(super) fn name(&mut self, open: &mut Open, name: &str) -> Result<(), JsonError> {
         let before = self.names.get(open.first_name..).unwrap_or_default();
         let name = name.as_bytes();
+        let mark = mark(name);
+        let is_new = open.marks & mark == 0;
+        open.marks |= mark;
         let is_repeated = if before.len() < FEW_NAMES {
             let mut before = before.iter();
-            before.any(|(from, length)| {
-                *length == name.len() && self.block.get(*from..from + length) == Some(name)
-            })
+            !is_new
+                && before.any(|(from, length)| {
+                    *length == name.len() && self.block.get(*from..from + length) == Some(name)
+                })
         } else {
             let many = open.many.get_or_insert_with(|| {
                 let before = before.iter();
@@ -98,7 +103,7 @@ impl Packer {
         if is_repeated {
             return Err(JsonError::RepeatedMember);
         }
-        self.number(name.len() as u64);
+        self.count(name.len() as u64);
         self.names.push((self.block.len(), name.len()));
         self.block.extend_from_slice(name);
         Ok(())
@@ -127,8 +132,9 @@ impl Packer {
             return Err(JsonError::Syntax);
         }
         // Of whole texts and ASCII.
-        let block = String::from_utf8(self.block).map_err(|_never| JsonError::Syntax)?;
-        Ok(Packed(block.into_boxed_str()))
+        let block = std::str::from_utf8(&self.block).map_err(|_never| JsonError::Syntax)?;
+        // A copy of just its size: an allocator takes longer to cut off the rest of what was written into.
+        Ok(Packed(block.into()))
     }
 
     pub(super) fn members(&mut self, members: &Map<String, Value>) {
@@ -144,11 +150,7 @@ impl Packer {
         match value {
             Value::Null => self.null(),
             Value::Bool(value) => self.bool(*value),
-            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), ..) => self.unsigned(number),
-                (_, Some(number), _) => self.signed(number),
-                (.., number) => self.float(number.unwrap_or_default()),
-            },
+            Value::Number(number) => self.number(number),
             Value::String(text) => self.text(text),
             Value::Array(elements) => {
                 let open = self.open_array();
@@ -165,16 +167,18 @@ impl Packer {
         Open {
             contents: self.block.len(),
             first_name: self.names.len(),
+            marks: 0,
             many: None,
         }
     }
 
     fn counted(&mut self, text: &str) {
-        self.number(text.len() as u64);
+        self.count(text.len() as u64);
         self.block.extend_from_slice(text.as_bytes());
     }
 
-    fn number(&mut self, mut number: u64) {
+    /// Writes a number by itself.
+    fn count(&mut self, mut number: u64) {
         while number >= u64::from(MORE) {
             self.block.push((number & 0x3f) as u8 | MORE);
             number >>= 6;
