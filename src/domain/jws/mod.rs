@@ -17,7 +17,7 @@ use super::claims::{
     self, Audiences, EventKind, EventRules, Lifetime, Principal, TokenRules, UnixTime,
 };
 use super::credential::BearerToken;
-use super::json::{self, Json, Members, Packed};
+use super::json::{self, Json, Marked, Members, Packed};
 use super::keys::{KeySet, VerifyingKey};
 use super::reason::DenyReason;
 use super::revocation::Revocation;
@@ -30,7 +30,8 @@ const MAX_KID_SIZE: usize = 256;
 pub struct UnverifiedToken<'t> {
     /// What the signature covers: the text before its last dot.
     signing_input: &'t str,
-    signature: Vec<u8>,
+    /// Encoded, and known to be what one octet or more are encoded as.
+    signature: &'t str,
     header: Header,
     claims: Packed,
 }
@@ -66,14 +67,26 @@ impl<'t> UnverifiedToken<'t> {
         if text.len() > max_size {
             return Err(DenyReason::TokenTooLarge);
         }
-        check_shape(text)?;
+        check_alphabet(text)?;
+        // RFC 7515 §7.1: three parts with dots between; five are a JWE (RFC 7516 §7.1).
         let (signing_input, signature) = text.rsplit_once('.').ok_or(DenyReason::TokenMalformed)?;
         let (header, payload) = signing_input
             .split_once('.')
             .ok_or(DenyReason::TokenMalformed)?;
+        // As in `check_alphabet`, without a way out in the middle.
+        if payload
+            .bytes()
+            .fold(false, |any, octet| any | (octet == b'.'))
+        {
+            return Err(match payload.matches('.').count() {
+                2 => DenyReason::TokenEncrypted,
+                _ => DenyReason::TokenMalformed,
+            });
+        }
+        check_encoded(signature)?;
         Ok(Self {
             signing_input,
-            signature: decode(signature)?,
+            signature,
             header: Header::parse(&decode(header)?)?,
             claims: json::parse(&decode(payload)?).map_err(|_defect| DenyReason::TokenMalformed)?,
         })
@@ -169,10 +182,11 @@ impl<'t> UnverifiedToken<'t> {
         keys: impl IntoIterator<Item = &'k VerifyingKey>,
     ) -> Result<&'k VerifyingKey, DenyReason> {
         let algorithm = self.header.algorithm;
+        let signature = decode(self.signature)?;
         let mut failure = DenyReason::KeyUnsuitable;
         let fitting = keys.into_iter().filter(|key| key.fits(algorithm));
         for key in fitting.take(KeySet::MAX_CANDIDATES) {
-            if key.verifies(algorithm, self.signing_input.as_bytes(), &self.signature) {
+            if key.verifies(algorithm, self.signing_input.as_bytes(), &signature) {
                 return Ok(key);
             }
             failure = DenyReason::SignatureInvalid;
@@ -245,7 +259,7 @@ impl CheckedToken<'_> {
 impl Header {
     fn parse(text: &[u8]) -> Result<Self, DenyReason> {
         let packed = json::parse(text).map_err(|_defect| DenyReason::TokenMalformed)?;
-        let members = packed.members();
+        let members = Marked::of(packed.members());
         // RFC 7515 §4.1.11: whoever does not understand what `crit` lists must refuse. Nothing it
         // may list is supported, and an empty or mistyped one is not allowed to be sent.
         if members.get("crit").is_some() {
@@ -315,29 +329,34 @@ pub(super) fn is_readable_kid(kid: &str) -> bool {
     kid.len() <= MAX_KID_SIZE && !kid.chars().any(char::is_control)
 }
 
-/// RFC 7515 §7.1: three base64url parts with dots between; five are a JWE (RFC 7516 §7.1).
-fn check_shape(text: &str) -> Result<(), DenyReason> {
+/// Base64url (RFC 4648 §5) and dots.
+fn check_alphabet(text: &str) -> Result<(), DenyReason> {
     // Without a way out in the middle: the compiler then looks at many octets at a time.
     let sound = text.bytes().fold(true, |sound, octet| {
         sound & (octet.is_ascii_alphanumeric() | matches!(octet, b'-' | b'_' | b'.'))
     });
-    if !sound {
-        return Err(DenyReason::TokenMalformed);
-    }
-    match text.bytes().filter(|octet| *octet == b'.').count() {
-        2 => Ok(()),
-        4 => Err(DenyReason::TokenEncrypted),
-        _ => Err(DenyReason::TokenMalformed),
+    sound.then_some(()).ok_or(DenyReason::TokenMalformed)
+}
+
+/// Refuses what [`decode`] would refuse, of the alphabet alone; costs next to nothing.
+///
+/// Four characters of the alphabet are always three octets, so it is the rest that decides.
+fn check_encoded(part: &str) -> Result<(), DenyReason> {
+    let rest = part.get(part.len() / 4 * 4..).unwrap_or_default();
+    match BASE64_URL_SAFE_NO_PAD.decode_slice(rest, &mut [0; 3]) {
+        Ok(_octets) if !part.is_empty() => Ok(()),
+        Ok(_) | Err(_) => Err(DenyReason::TokenMalformed),
     }
 }
 
 /// RFC 7515 §2: base64url without padding, in its one canonical form, of at least one octet.
 fn decode(part: &str) -> Result<Vec<u8>, DenyReason> {
-    BASE64_URL_SAFE_NO_PAD
-        .decode(part)
-        .ok()
-        .filter(|octets| !octets.is_empty())
-        .ok_or(DenyReason::TokenMalformed)
+    // Longer than needed: `Engine::decode` asks for zeroed memory, which an allocator looks for longer than for any.
+    let mut octets = Vec::with_capacity(part.len());
+    match BASE64_URL_SAFE_NO_PAD.decode_vec(part, &mut octets) {
+        Ok(()) if !octets.is_empty() => Ok(octets),
+        Ok(()) | Err(_) => Err(DenyReason::TokenMalformed),
+    }
 }
 
 #[cfg(test)]

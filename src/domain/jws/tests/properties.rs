@@ -83,6 +83,11 @@ proptest! {
     }
 
     #[test]
+    fn what_is_taken_for_encoded_is_what_can_be_decoded(part in "[A-Za-z0-9_-]{0,9}|[A-Za-z0-9_-]{0,3}[AEQUYcgkosw048]") {
+        prop_assert_eq!(check_encoded(&part), decode(&part).map(drop));
+    }
+
+    #[test]
     fn any_header_and_payload_are_refused_without_their_key(
         header in r#"\{"alg":"(ES256|EdDSA|HS256|none|RS256)"(,"(kid|typ|crit|x)":("[a-z+]{0,4}"|[0-9]{1,3}|null|\[\]))?\}"#,
         payload in r#"\{"iss":"https://issuer\.example","exp":[0-9]{1,12}(,"(sub|aud|nbf|roles)":("[a-z]{0,3}"|[0-9]{1,3}|null|\[\]))?\}"#,
