@@ -121,6 +121,19 @@ fn is_bare(value: &str) -> bool {
             .all(|byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'\\' | b'='))
 }
 
+/// The bytes that stand for themselves in a line.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        #[expect(clippy::indexing_slicing, reason = "a byte is less than 256")]
+        let is_plain = &mut plain[byte as usize];
+        *is_plain = !matches!(byte, b'"' | b'\\');
+        byte += 1;
+    }
+    plain
+};
+
 fn push_quoted(text: &mut String, value: &str) {
     text.push('"');
     push_escaped(text, value);
@@ -131,9 +144,9 @@ fn push_quoted(text: &mut String, value: &str) {
 ///
 /// More than JSON asks for: C1 controls, bidirectional overrides and DEL act on terminals too.
 fn push_escaped(text: &mut String, value: &str) {
-    // Without a way out in the middle: the compiler then looks at many bytes at a time.
+    // Most values are a few characters, to which vectors bring nothing.
     let is_plain = value.bytes().fold(true, |plain, byte| {
-        plain & matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\\')
+        plain & (PLAIN.get(usize::from(byte)) == Some(&true))
     });
     if is_plain && value.len() <= MAX_VALUE {
         text.push_str(value);

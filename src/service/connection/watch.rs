@@ -160,6 +160,14 @@ impl<'a> Watch<'a> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
             let (deadline, step) = self.next();
+            if let Some(timer) = &mut self.timer
+                && !timer.is_elapsed()
+                && timer.deadline() <= deadline
+            {
+                // It fires in time, and nothing need be known until then: not even what time it is.
+                ready!(timer.as_mut().poll(cx));
+                continue;
+            }
             let now = Instant::now();
             if deadline <= now {
                 if matches!(step, Step::Finish) {
@@ -169,13 +177,10 @@ impl<'a> Watch<'a> {
                 }
                 return Poll::Ready(step);
             }
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            if timer.is_elapsed() || deadline < timer.deadline() {
-                timer.as_mut().reset(deadline);
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(deadline),
+                None => self.timer = Some(Box::pin(sleep_until(deadline))),
             }
-            ready!(timer.as_mut().poll(cx));
         }
     }
 
