@@ -34,6 +34,8 @@ pub enum NonAscii {
 #[derive(Debug)]
 pub struct IdentityHeaders {
     names: Arc<[HeaderName]>,
+    /// A bit for each length that a name has; the last for all that are longer.
+    lengths: u64,
     /// The claim of each name.
     claims: Vec<ClaimPath>,
     aliases: Vec<Box<str>>,
@@ -74,11 +76,16 @@ impl IdentityHeaders {
             }
         }
         let (names, claims): (Vec<_>, _) = headers.into_iter().unzip();
+        let lengths = names
+            .iter()
+            .map(|name: &HeaderName| length_bit(name.as_str().len()));
+        let lengths = lengths.fold(0, std::ops::BitOr::bitor);
         let names = names.into();
         // One configuration has one of these: it may be as long as it likes.
         let nobody = IdentityValues::made(&names, &[], &[], usize::MAX);
         Self {
             names,
+            lengths,
             claims,
             aliases,
             non_ascii,
@@ -226,9 +233,12 @@ impl IdentityHeaders {
     /// Whether a name is, or could be read as, that of an identity header.
     fn resembles(&self, name: &[u8]) -> Option<Resemblance> {
         let mut resemblance = None;
+        // The lengths differ for nearly every header of a request: this is all that it costs.
+        if self.lengths & length_bit(name.len()) == 0 {
+            return None;
+        }
         for header in &*self.names {
             let header = header.as_str().as_bytes();
-            // The lengths differ for nearly every header of a request: this is all that it costs.
             if header.len() != name.len() {
                 continue;
             }
@@ -250,6 +260,11 @@ enum Resemblance {
     Same,
     /// It is another name that some upstream reads as the same.
     Alias,
+}
+
+/// The bit of a name's length.
+fn length_bit(length: usize) -> u64 {
+    1 << length.min(63)
 }
 
 /// A letter in lower case, a digit, or one character for all others.

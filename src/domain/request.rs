@@ -108,7 +108,8 @@ impl<'w> Headers<'w> {
     pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'w [u8]> + 's {
         self.0
             .iter()
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
+            // The lengths tell most fields apart, at less than a call.
+            .filter(move |(field, _)| field.len() == name.len() && field.eq_ignore_ascii_case(name))
             .map(|(_, value)| *value)
     }
 }

@@ -212,4 +212,16 @@ proptest! {
             prop_assert!(token68(token.expose()).is_ok());
         }
     }
+
+    /// A space before the scheme means nothing, and is looked at the long way.
+    #[test]
+    fn both_ways_to_look_find_the_same(
+        value in "[Bb]earer |(Bearer |bearer|Basic |,| |=|[!-~é\u{1}]){0,6}".prop_map(String::into_bytes),
+    ) {
+        let found = |value: &[u8]| {
+            let headers = Headers::new(vec![("authorization", value)]);
+            from_authorization(&headers).map(|token| token.map(str::to_owned))
+        };
+        prop_assert_eq!(found(&value), found(&[b" ", value.as_slice()].concat()));
+    }
 }

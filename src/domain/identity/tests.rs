@@ -67,6 +67,18 @@ fn aliases_are_refused_or_removed() {
             [name.to_ascii_lowercase()]
         );
     }
+    // Longer than the longest length that is told apart.
+    let long = format!("x-{}", "long-".repeat(20));
+    let identity = self::identity(&[&long]);
+    for (name, expected) in [
+        (long.replace('-', "_"), Err(DenyReason::HeaderAlias)),
+        (long.replace("x-", "y-"), Ok(())),
+        (format!("{long}x"), Ok(())),
+    ] {
+        let stuck = request(&[(&name, b"root")], HeaderRemoval::Unable);
+        assert_eq!(identity.check_request(&stuck), expected, "{name}");
+    }
+    let identity = self::identity(&["x-auth-user", "x-auth-roles", "user"]);
     let repeated = request(
         &[("x_auth_user", b"a"), ("X_AUTH_USER", b"b")],
         HeaderRemoval::Able,

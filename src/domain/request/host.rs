@@ -45,14 +45,23 @@ fn read(host: &str) -> Option<Cow<'_, str>> {
     check_port(port)?;
     // One trailing dot means "the root of DNS", as every name does here.
     let name = name.strip_suffix('.').unwrap_or(name);
-    let sound = name.len() <= MAX_NAME
-        && name.split('.').all(|label| {
-            !label.is_empty() && label.len() <= MAX_LABEL && label.bytes().all(is_label_char)
-        });
-    if !sound {
+    if name.len() > MAX_NAME {
         return None;
     }
-    Some(if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    let (mut label, mut has_upper) = (0, false);
+    for byte in name.bytes() {
+        match byte {
+            b'.' if label == 0 => return None,
+            b'.' => label = 0,
+            _ if is_label_char(byte) && label < MAX_LABEL => label += 1,
+            _other => return None,
+        }
+        has_upper |= byte.is_ascii_uppercase();
+    }
+    if label == 0 {
+        return None;
+    }
+    Some(if has_upper {
         Cow::Owned(name.to_ascii_lowercase())
     } else {
         Cow::Borrowed(name)
