@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::tls::Peer;
 use crate::gateway::{Body, Service};
 use crate::verify::patience::within;
+use frames::Flood;
 use inline::Inline;
 use link::Link;
 use straight::Left;
@@ -228,11 +229,10 @@ where
                 return Poll::Ready(Ok(result));
             }
             finishes = false;
-            if link.is_flooded(cx) {
+            // What was answered meanwhile goes out in one piece.
+            if link.settle(cx) == Err(Flood) {
                 return Poll::Ready(Err(Ended::Flooded));
             }
-            // What was answered meanwhile goes out in one piece.
-            link.send(cx);
             if !watch.draining && draining.as_mut().poll(cx).is_ready() {
                 watch.drain();
             }

@@ -2,6 +2,7 @@
 //! reach the terminal that shows it.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use super::settings::LogFormat;
 
@@ -63,15 +64,26 @@ impl Line {
         self.text.extend(digits.chain(quote));
     }
 
+    /// Adds an address.
+    pub(super) fn address(&mut self, key: &str, address: IpAddr) {
+        self.key(key);
+        let quote = (self.format == LogFormat::Json).then_some('"');
+        self.text.extend(quote);
+        let _infallible = write!(self.text, "{address}");
+        self.text.extend(quote);
+    }
+
     /// Adds a number.
     pub(super) fn number(&mut self, key: &str, value: impl Into<i128>) {
         self.key(key);
         let value = value.into();
-        // Nearly all are small, and those are written in half the time.
-        let _infallible = match u64::try_from(value) {
-            Ok(small) => write!(self.text, "{small}"),
-            Err(_large_or_negative) => write!(self.text, "{value}"),
-        };
+        // Nearly all are small, and those are written in a fraction of the time.
+        match u64::try_from(value) {
+            Ok(small) => self.text.push_str(itoa::Buffer::new().format(small)),
+            Err(_large_or_negative) => {
+                let _infallible = write!(self.text, "{value}");
+            }
+        }
     }
 
     /// Adds `true` or `false`.
@@ -183,6 +195,8 @@ pub(super) fn cut(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -198,11 +212,12 @@ mod tests {
         let mut line = Line::new(LogFormat::Json, "T", "INFO", "decision");
         line.str("path", "/a");
         line.number("took_us", 7_u32);
+        line.address("client", Ipv4Addr::LOCALHOST.into());
         line.truth("up", Truth(true));
         line.hex("trace_id", &[0, 0xaf]);
         assert_eq!(
             String::from_utf8(line.finish()).unwrap(),
-            "{\"ts\":\"T\",\"level\":\"INFO\",\"message\":\"decision\",\"path\":\"/a\",\"took_us\":7,\"up\":true,\"trace_id\":\"00af\"}\n"
+            "{\"ts\":\"T\",\"level\":\"INFO\",\"message\":\"decision\",\"path\":\"/a\",\"took_us\":7,\"client\":\"127.0.0.1\",\"up\":true,\"trace_id\":\"00af\"}\n"
         );
     }
 
@@ -213,9 +228,10 @@ mod tests {
         line.str("host", "a b");
         line.str("rule", "");
         line.str("forged", "x verdict=allow");
+        line.address("client", Ipv6Addr::LOCALHOST.into());
         assert_eq!(
             String::from_utf8(line.finish()).unwrap(),
-            "T INFO decision path=/a host=\"a b\" rule=\"\" forged=\"x verdict=allow\"\n"
+            "T INFO decision path=/a host=\"a b\" rule=\"\" forged=\"x verdict=allow\" client=::1\n"
         );
     }
 

@@ -361,7 +361,7 @@ impl Telemetry {
             // Never the query: RFC 6750 §2.3 and many a link put credentials there.
             line.str("path", request.path.as_str());
             if let Some(client) = request.client {
-                line.str("client", &client.to_string());
+                line.address("client", client);
             }
         }
         if let Some(rule) = self.table.label(verdict.rule) {

@@ -38,12 +38,9 @@ impl HttpAnswer<'_> {
         if connection == Connection::Closed {
             field(buffer, "connection", b"close");
         }
-        if self.body.is_empty() {
-            field(buffer, "content-length", b"0");
-        } else {
-            let length = self.body.len().to_string();
-            field(buffer, "content-length", length.as_bytes());
-        }
+        let mut length = itoa::Buffer::new();
+        let length = length.format(self.body.len());
+        field(buffer, "content-length", length.as_bytes());
         // An origin server with a clock says when it answered (RFC 9110 §6.6.1).
         with_date(since_epoch(), |date| field(buffer, "date", date));
         buffer.extend_from_slice(b"\r\n\r\n");

@@ -18,7 +18,7 @@ const MOST_HELD: usize = 64 * 1024;
 /// A transport that whoever drives the connection shares with whoever speaks HTTP on it.
 ///
 /// HTTP/2 writes after each answer. While requests are multiplexed, what it writes is held until
-/// [`Self::send`], once the connection has nothing more to do: with 8 checks under way on each connection,
+/// [`Self::settle`], once the connection has nothing more to do: with 8 checks under way on each connection,
 /// one write for up to 8 answers.
 #[derive(Debug)]
 pub(super) struct Link<T> {
@@ -72,19 +72,19 @@ impl<T> Link<T> {
 
 impl<T: AsyncWrite + Unpin> Link<T> {
     /// Sends what is held, as far as the peer takes it; the connection's task is woken to go on.
-    pub(super) fn send(&self, cx: &mut Context<'_>) {
-        // An error meets whoever reads or writes next.
-        let _sent = self.ends().send(cx);
-    }
-
-    /// Whether the peer floods us; then it is told so, if it listens, and nothing is left to do but to close.
-    pub(super) fn is_flooded(&self, cx: &mut Context<'_>) -> bool {
+    ///
+    /// # Errors
+    /// The peer floods us: it is told so, if it listens, and nothing is left to do but to close.
+    pub(super) fn settle(&self, cx: &mut Context<'_>) -> Result<(), Flood> {
         let mut ends = self.ends();
         if ends.flooded {
             // One attempt: whoever takes no answers cannot be told.
             let _told = ends.calm(cx);
+            return Err(Flood);
         }
-        ends.flooded
+        // An error meets whoever reads or writes next.
+        let _sent = ends.send(cx);
+        Ok(())
     }
 }
 
@@ -196,7 +196,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Link<T> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut ends = self.ends();
         if self.activity.is_multiplexed() {
-            // `send` follows, when all is written.
+            // `settle` follows, when all is written.
             Poll::Ready(Ok(()))
         } else {
             Pin::new(&mut ends.io).poll_flush(cx)

@@ -95,8 +95,12 @@ impl UnderWay {
         activity
             .multiplexed
             .store(version == Version::HTTP_2, Relaxed);
-        activity.head.store(0, Relaxed);
-        activity.last.store(activity.now(), Relaxed);
+        // It began with its head's first byte, where that was seen.
+        let began = match activity.head.swap(0, Relaxed) {
+            0 => activity.now(),
+            head => head,
+        };
+        activity.last.store(began, Relaxed);
         Self(Arc::clone(activity))
     }
 }
@@ -107,7 +111,10 @@ impl UnderWay {
     /// HTTP/1 has no GOAWAY: closed while it rests, it may cross the next request on its way. Told with an
     /// answer, its peer sends none.
     pub(super) fn should_be_the_last(&self) -> bool {
-        !self.0.is_multiplexed() && (self.0.is_finishing() || Instant::now() >= self.0.old_at)
+        let Self(activity) = self;
+        // By when the request began: near enough, and no look at a clock.
+        let now = activity.at(activity.last.load(Relaxed));
+        !activity.is_multiplexed() && (activity.is_finishing() || now >= activity.old_at)
     }
 }
 
