@@ -365,8 +365,16 @@ fn a_log_that_nobody_reads_opens_no_envoy() {
     let server = Unread::start(&configuration());
     let [grpc, http, _] = server.ports;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, http));
-    // A decision of its own for each line, until the pipe and the queue behind it are full.
-    let question = raw::get("/forward-auth", &[("X-Long", &"a".repeat(100))]);
+    // A decision of its own for each line, until the pipe and the queue behind it are full: some thousand, as long as lines get.
+    let path = format!("/closed/{}", "a".repeat(1000));
+    let question = raw::get(
+        "/forward-auth",
+        &[
+            ("X-Forwarded-Method", "GET"),
+            ("X-Forwarded-Host", "a.example.com"),
+            ("X-Forwarded-Uri", &path),
+        ],
+    );
     let since = Instant::now();
     while server.dropped() == 0 {
         assert!(since.elapsed() < PATIENCE, "the pipe never fills");
@@ -374,7 +382,7 @@ fn a_log_that_nobody_reads_opens_no_envoy() {
             let status = raw::exchange(address, &question)
                 .expect("an answer")
                 .status();
-            assert_eq!(status, 400, "no original request");
+            assert_eq!(status, 401, "no token");
         }
     }
     assert_closed(&Stage::both(grpc, http), "with a full log");

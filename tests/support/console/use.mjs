@@ -38,6 +38,18 @@ async function picture(page, name, clip) {
   await page.screenshot({ path: join(shots, `${name}.png`), ...clip });
 }
 
+// A part of the page. The list is drawn anew now and then, and what is drawn anew meanwhile is looked for again.
+async function pictureOf(part, name) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await part.screenshot({ path: join(shots, `${name}.png`) });
+      return;
+    } catch (error) {
+      if (attempt === 5 || !/not attached/.test(error.message)) throw error;
+    }
+  }
+}
+
 async function close({ page, wrong, context }) {
   const { scroll, client } = await page.evaluate(() => ({
     scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth,
@@ -79,7 +91,7 @@ async function explain(page) {
   assert.deepEqual(after, before, 'nothing moves when the numbers change');
   await find(page);
   await page.locator('#decisions').scrollIntoViewIfNeeded();
-  await page.locator('#decisions').screenshot({ path: join(shots, 'why-denied.png') });
+  await pictureOf(page.locator('#decisions'), 'why-denied');
   await page.getByLabel('Verdict').selectOption('allow');
   await page.getByText('No recent decision fits.').waitFor();
   await page.locator('#filters').getByRole('button', { name: 'Clear' }).click();
@@ -88,7 +100,7 @@ async function explain(page) {
   assert.equal(await page.locator('#list img, #list script').count(), 0);
   await explain(page);
   await page.getByLabel('A curl line').evaluate((field) => { field.blur(); field.scrollTop = 0; });
-  await page.locator('section', { has: page.locator('#ask') }).screenshot({ path: join(shots, 'explain.png') });
+  await pictureOf(page.locator('section', { has: page.locator('#ask') }), 'explain');
   await page.getByLabel('A curl line').fill('wget x');
   await page.getByRole('button', { name: 'Explain' }).click();
   await page.getByText('does not begin with').waitFor();
@@ -124,7 +136,7 @@ for (const scheme of ['light', 'dark']) {
   const one = await open(scheme, 375, 780);
   await picture(one.page, `phone-${scheme}`);
   await find(one.page);
-  await one.page.locator('details.decision[open]').screenshot({ path: join(shots, `phone-tree-${scheme}.png`) });
+  await pictureOf(one.page.locator('details.decision[open]'), `phone-tree-${scheme}`);
   await explain(one.page);
   await close(one);
 }
