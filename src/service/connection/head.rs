@@ -3,6 +3,8 @@
 //! hyper's own parser reads it, so that what is taken here means what it would mean there. Whatever is of another
 //! form, or of none, is left to hyper.
 
+use std::mem::MaybeUninit;
+
 use http::uri::PathAndQuery;
 use httparse::{Request, Status};
 
@@ -37,9 +39,10 @@ pub(super) struct Head<'b> {
 impl<'b> Head<'b> {
     /// Reads what a buffer begins with. A head that is longer than `most` is hyper's to refuse.
     pub(super) fn read(buffer: &'b [u8], most: usize) -> Form<'b> {
-        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let mut request = Request::new(&mut fields);
-        let length = match request.parse(buffer) {
+        // Not made empty first: that would cost as much as to read a head.
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut request = Request::new(&mut []);
+        let length = match request.parse_with_uninit_headers(buffer, &mut fields) {
             Ok(Status::Partial) if buffer.len() < most => return Form::Partial,
             Ok(Status::Complete(length)) if length <= most => length,
             Ok(_too_long) => return Form::Other,

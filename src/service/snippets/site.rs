@@ -212,7 +212,11 @@ impl<'c> Site<'c> {
                 .and_then(|item| item.get("name"))
                 .map_or("", String::as_str),
         );
-        facts.set("identity_regex", joined(&identity, "regex", "|"));
+        let regex = joined(&identity, "regex", "|");
+        // One expression for all names: Envoy tries each of its matchers on every header of a request.
+        let lookalikes = (!regex.is_empty()).then(|| Item::from([("regex", regex.clone())]));
+        facts.list("lookalikes", lookalikes.into_iter().collect());
+        facts.set("identity_regex", regex);
         facts.set("answered_spaced", joined(&answered, "name", " "));
         let comma = joined(&answered, "name", ",");
         facts.set(

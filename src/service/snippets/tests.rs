@@ -111,7 +111,7 @@ fn names_times_and_places_come_from_the_configuration() {
         ),
         ("envoy", "timeout: 1.25s"),
         ("envoy", "- { exact: x-tenant, ignore_case: true }"),
-        ("envoy", r#"regex: "(?i)remote[-_.]user""#),
+        ("envoy", r#"regex: "(?i)remote[-_.]user|user""#),
         ("envoy --upstream app.internal:80", "type: STRICT_DNS"),
         (
             "envoy --listen [::1]:80",
@@ -182,7 +182,10 @@ fn no_identity_header_leaves_no_empty_directive() {
         ("haproxy", "fhdr(connection)"),
         ("traefik", "authResponseHeaders"),
         ("ingress-nginx", "auth-response-headers"),
+        ("envoy", "safe_regex"),
         ("envoy-http", "allowed_upstream_headers"),
+        ("envoy-http", "safe_regex"),
+        ("istio", "safe_regex"),
         ("apache", "Identity is Gatefort's to say"),
         ("envoy-gateway", "removeOnMatch"),
     ] {
