@@ -5,7 +5,7 @@
 //! cargo bench --bench compare -- --quick      every case once, briefly: figures that mean little
 //! cargo bench --bench compare -- --long       with 10,000,000 random tokens, which takes much longer
 //! cargo bench --bench compare -- --gateways   and through Envoy, nginx and Traefik, as tests/run installs them
-//! cargo bench --bench compare -- grpc http    some of the cases (see `CASES`), printed alone
+//! cargo bench --bench compare -- grpc http    some of the cases (see `CASES`, and `gateways`), printed alone
 //! cargo test --bench compare                  the same with the test build: do all answers still come out right?
 //! ```
 //!
@@ -129,6 +129,9 @@ const CASES: [(&str, Case); 7] = [
     ("footprint", cases::footprint),
 ];
 
+/// What needs gateways.
+const GATEWAYS: (&str, Case) = ("gateways", gateways::compare);
+
 fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -150,7 +153,8 @@ fn main() -> Outcome {
         let mut report = Report::default();
         let scene = Scene::new();
         for name in chosen {
-            let case = CASES.iter().find(|(known, _)| *known == name);
+            let mut cases = CASES.iter().chain([&GATEWAYS]);
+            let case = cases.find(|(known, _)| *known == name);
             let (_, case) = case.ok_or_else(|| format!("no case is called {name}"))?;
             case(&scene, full, &mut report);
         }
