@@ -1,7 +1,8 @@
 //! One connection: HTTP served on it, and a watch that ends it when its peer is slow, silent or idle.
 //!
 //! hyper's own header timer also runs while a kept connection rests, and covers neither a peer that
-//! says nothing at all nor HTTP/2; the watch here tells those apart. It knows no door.
+//! says nothing at all nor HTTP/2; the watch here tells those apart. Of the doors it knows those over
+//! HTTP: they are asked without hyper between, as long as requests are plain.
 
 mod frames;
 mod head;

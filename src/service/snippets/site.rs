@@ -212,11 +212,10 @@ impl<'c> Site<'c> {
                 .and_then(|item| item.get("name"))
                 .map_or("", String::as_str),
         );
-        let regex = joined(&identity, "regex", "|");
-        // One expression for all names: Envoy tries each of its matchers on every header of a request.
-        let lookalikes = (!regex.is_empty()).then(|| Item::from([("regex", regex.clone())]));
+        // One expression for all names, if there are any: Envoy tries each of its matchers on every header of a request.
+        let regex = Item::from([("regex", joined(&identity, "regex", "|"))]);
+        let lookalikes = (!identity.is_empty()).then_some(regex);
         facts.list("lookalikes", lookalikes.into_iter().collect());
-        facts.set("identity_regex", regex);
         facts.set("answered_spaced", joined(&answered, "name", " "));
         let comma = joined(&answered, "name", ",");
         facts.set(
