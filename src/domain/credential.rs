@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::reason::DenyReason;
 use super::request::Headers;
+use super::text::are_all;
 
 /// A place where a token may stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,17 +82,19 @@ fn from_authorization<'w>(headers: &Headers<'w>) -> Result<Option<&'w str>, Deny
         return Ok(Some(token));
     }
     let text = visible(value)?;
-    let (first, others) = first_member(text);
+    // Gateways join repeated fields with commas, which no token holds.
+    let mut members = text.split(',').map(str::trim);
+    let first = members.next().unwrap_or_default();
+    let mut others = members.peekable();
     let Some(after_scheme) = after_bearer(first) else {
         // Other schemes have commas of their own (Digest); only a bearer token among them is one too many.
-        let mut others = others.unwrap_or_default().split(',').map(str::trim);
         return if others.any(|member| after_bearer(member).is_some()) {
             Err(DenyReason::CredentialsSeveral)
         } else {
             Ok(None)
         };
     };
-    if others.is_some() {
+    if others.peek().is_some() {
         return Err(DenyReason::CredentialsSeveral);
     }
     let token = after_scheme
@@ -107,17 +110,6 @@ fn plain_bearer(value: &[u8]) -> Option<&str> {
         return None;
     }
     token68(std::str::from_utf8(token).ok()?).ok()
-}
-
-/// The first of a list's members, and the others if there are any: gateways join repeated fields with commas, which no
-/// token holds.
-fn first_member(text: &str) -> (&str, Option<&str>) {
-    // Without a way out in the middle: the compiler then looks at many octets at a time.
-    let is_list = text.bytes().fold(false, |list, byte| list | (byte == b','));
-    match is_list.then(|| text.split_once(',')).flatten() {
-        Some((first, others)) => (first.trim(), Some(others)),
-        None => (text.trim(), None),
-    }
 }
 
 /// What follows the scheme `Bearer`, in any case (RFC 9110 §11.1); `None` for another scheme.
@@ -177,8 +169,7 @@ fn only<'w>(mut values: impl Iterator<Item = &'w [u8]>) -> Result<Option<&'w [u8
 /// A field value without the whitespace around it; inside, only visible ASCII and spaces.
 fn visible(value: &[u8]) -> Result<&str, DenyReason> {
     let value = trim_ows(value);
-    let is_visible = |sound, byte: &u8| sound & matches!(*byte, b' '..=b'~');
-    if !value.iter().fold(true, is_visible) {
+    if !are_all(value, |byte| matches!(byte, b' '..=b'~')) {
         return Err(DenyReason::HeaderInvalid);
     }
     std::str::from_utf8(value).map_err(|_not_ascii| DenyReason::HeaderInvalid)
@@ -202,12 +193,9 @@ fn one_token(text: &str) -> Result<&str, DenyReason> {
 /// `b64token` (RFC 6750 §2.1), which is `token68` (RFC 9110 §11.2).
 fn token68(text: &str) -> Result<&str, DenyReason> {
     let body = text.trim_end_matches('=');
-    // Without a way out in the middle: the compiler then looks at many octets at a time.
     let sound = !body.is_empty()
-        && body.bytes().fold(true, |sound, byte| {
-            sound
-                & (byte.is_ascii_alphanumeric()
-                    | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+        && are_all(body.as_bytes(), |byte| {
+            byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
         });
     sound.then_some(text).ok_or(DenyReason::TokenMalformed)
 }

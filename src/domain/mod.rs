@@ -17,5 +17,5 @@ pub mod policy;
 pub mod reason;
 pub mod request;
 pub mod revocation;
-mod text;
+pub(crate) mod text;
 pub mod trace_parent;

@@ -7,9 +7,14 @@ pub(super) fn misleads(text: &str) -> bool {
 
 /// Whether a text is of visible ASCII and spaces alone.
 pub(super) fn is_printable_ascii(text: &str) -> bool {
-    // Without a way out in the middle: the compiler then looks at many octets at a time.
-    text.bytes()
-        .fold(true, |all, octet| all & matches!(octet, b' '..=b'~'))
+    are_all(text.as_bytes(), |octet| matches!(octet, b' '..=b'~'))
+}
+
+/// Whether every octet is of a kind.
+///
+/// Without a way out in the middle, as `Iterator::all` has one: the compiler then looks at many octets at a time.
+pub(crate) fn are_all(octets: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    octets.iter().fold(true, |all, octet| all & is(*octet))
 }
 
 /// Whether a character changes how what surrounds it is read: C0, DEL and C1, line and paragraph

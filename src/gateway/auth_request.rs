@@ -7,7 +7,7 @@
 use super::call::Call;
 use super::originals::{HOST, Originals};
 use crate::domain::reason::DenyReason;
-use crate::domain::request::{HeaderRemoval, Host, Method, RequestContext, RequestPath};
+use crate::domain::request::{Host, Method, RequestContext};
 
 const METHOD: &str = "x-original-method";
 const URI: &str = "x-original-uri";
@@ -35,19 +35,7 @@ fn context<'w>(
     host: &'w str,
     target: &'w str,
 ) -> Result<RequestContext<'w>, DenyReason> {
-    let method = Method::parse(method)?;
-    let host = Host::parse(host)?;
-    let (path, query) = RequestPath::parse_target(target)?;
-    Ok(RequestContext {
-        method,
-        host,
-        path,
-        query,
-        headers: originals.client_headers(),
-        client: None,
-        client_principal: None,
-        removal: HeaderRemoval::Unable,
-    })
+    originals.request(Method::parse(method)?, Host::parse(host)?, target, None)
 }
 
 /// Splits `scheme://host/target`, which nginx writes as `$scheme://$http_host$request_uri`.
@@ -78,6 +66,7 @@ mod tests {
     use http::request::Parts;
 
     use super::*;
+    use crate::domain::request::HeaderRemoval;
     use crate::gateway::testing::parts;
 
     const GOOD: &[(&str, &str)] = &[

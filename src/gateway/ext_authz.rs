@@ -6,7 +6,7 @@
 use super::call::Call;
 use super::originals::{HOST, Originals};
 use crate::domain::reason::DenyReason;
-use crate::domain::request::{HeaderRemoval, Host, Method, RequestContext, RequestPath};
+use crate::domain::request::{Host, Method, RequestContext};
 
 /// What Envoy puts before the original path.
 const PREFIX: &str = "/ext-authz";
@@ -23,22 +23,13 @@ pub(super) fn read(call: Call<'_>) -> Result<RequestContext<'_>, DenyReason> {
         .strip_prefix(PREFIX)
         .filter(|target| target.starts_with('/'))
         .ok_or(DenyReason::OriginalMissing)?;
-    let (path, query) = RequestPath::parse_target(target)?;
-    Ok(RequestContext {
-        method,
-        host,
-        path,
-        query,
-        headers: originals.client_headers(),
-        client: None,
-        client_principal: None,
-        removal: HeaderRemoval::Unable,
-    })
+    originals.request(method, host, target, None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::request::HeaderRemoval;
     use crate::gateway::testing::parts;
 
     const HOST: (&str, &str) = (super::HOST, "api.example.com");

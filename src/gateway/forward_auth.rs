@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::call::Call;
 use super::originals::Originals;
 use crate::domain::reason::DenyReason;
-use crate::domain::request::{HeaderRemoval, Host, Method, RequestContext, RequestPath};
+use crate::domain::request::{Host, Method, RequestContext};
 
 const METHOD: &str = "x-forwarded-method";
 const HOST: &str = "x-forwarded-host";
@@ -21,17 +21,9 @@ pub(super) fn read(call: Call<'_>) -> Result<RequestContext<'_>, DenyReason> {
     let originals = Originals::new(call, &[METHOD, HOST, URI, PROTO, FOR])?;
     let method = Method::parse(originals.one_item(METHOD)?)?;
     let host = Host::parse(originals.one_item(HOST)?)?;
-    let (path, query) = RequestPath::parse_target(originals.one(URI)?)?;
-    Ok(RequestContext {
-        method,
-        host,
-        path,
-        query,
-        client: nearest_hop(&originals),
-        headers: originals.client_headers(),
-        client_principal: None,
-        removal: HeaderRemoval::Unable,
-    })
+    let target = originals.one(URI)?;
+    let client = nearest_hop(&originals);
+    originals.request(method, host, target, client)
 }
 
 /// The right-most entry of `X-Forwarded-For`: the one that the gateway itself appended.
@@ -49,6 +41,7 @@ mod tests {
     use http::request::Parts;
 
     use super::*;
+    use crate::domain::request::HeaderRemoval;
     use crate::gateway::testing::parts;
 
     const GOOD: &[(&str, &str)] = &[

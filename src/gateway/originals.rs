@@ -3,9 +3,14 @@
 //! Each door names the fields it reads. Whatever could be the client's own attempt at one of them,
 //! by repetition, by another spelling or through `Connection`, refuses the request.
 
+use std::net::IpAddr;
+
 use super::call::Call;
 use crate::domain::reason::DenyReason;
-use crate::domain::request::Headers;
+use crate::domain::request::{
+    HeaderRemoval, Headers, Host, Method, RequestContext, RequestPath, is_same_name,
+};
+use crate::domain::text::are_all;
 
 /// Where the host stands that a call was sent to.
 pub(super) const HOST: &str = "host";
@@ -31,7 +36,7 @@ impl<'w> Originals<'w> {
             if consumed.iter().any(|known| is_alias(name, known)) {
                 return Err(DenyReason::HeaderAlias);
             }
-            if name.eq_ignore_ascii_case("connection") {
+            if is_same_name(name, "connection") {
                 let mut options = value.split(|byte| *byte == b',');
                 if options.any(|option| {
                     str::from_utf8(option.trim_ascii())
@@ -88,20 +93,41 @@ impl<'w> Originals<'w> {
         }
     }
 
+    /// The original request, of these parts and of the client's own fields.
+    ///
+    /// # Errors
+    /// The target has not one reading.
+    pub(super) fn request(
+        self,
+        method: Method<'w>,
+        host: Host<'w>,
+        target: &'w str,
+        client: Option<IpAddr>,
+    ) -> Result<RequestContext<'w>, DenyReason> {
+        let (path, query) = RequestPath::parse_target(target)?;
+        Ok(RequestContext {
+            method,
+            host,
+            path,
+            query,
+            headers: self.client_headers(),
+            client,
+            client_principal: None,
+            removal: HeaderRemoval::Unable,
+        })
+    }
+
     /// The client's own fields: all that the gateway did not set. `Host` is never among them;
     /// it is either consumed or names us.
-    pub(super) fn client_headers(self) -> Headers<'w> {
-        let is_ours =
-            |name: &str| name.eq_ignore_ascii_case(HOST) || is_one_of(name, self.consumed);
+    fn client_headers(self) -> Headers<'w> {
+        let is_ours = |name: &str| is_same_name(name, HOST) || is_one_of(name, self.consumed);
         self.call.headers.without(is_ours)
     }
 }
 
 /// Whether a field's name is one of these.
 fn is_one_of(name: &str, names: &[&str]) -> bool {
-    // The lengths tell most names apart, at less than a call.
-    let is = |known: &&str| known.len() == name.len() && known.eq_ignore_ascii_case(name);
-    names.iter().any(is)
+    names.iter().any(|known| is_same_name(name, known))
 }
 
 /// Whether a field's name is another's, but for `_` or `.` in place of `-`.
@@ -115,12 +141,7 @@ fn is_alias(name: &str, known: &str) -> bool {
 
 /// A value of visible ASCII, spaces and tabs (RFC 9110 §5.5, without `obs-text`).
 fn visible(value: &[u8]) -> Result<&str, DenyReason> {
-    // Without a way out in the middle: the compiler then looks at many octets at a time.
-    value
-        .iter()
-        .fold(true, |visible, byte| {
-            visible & matches!(byte, b' '..=b'~' | b'\t')
-        })
+    are_all(value, |byte| matches!(byte, b' '..=b'~' | b'\t'))
         .then_some(value)
         .and_then(|value| str::from_utf8(value).ok())
         .ok_or(DenyReason::HeaderInvalid)

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::domain::text::are_all;
+
 /// The longest id taken over from a gateway, in bytes: it ends up in every log line.
 const MAX_LENGTH: usize = 128;
 
@@ -39,11 +41,7 @@ impl RequestIds {
 
 /// An id of visible ASCII, not too long.
 fn usable(id: &[u8]) -> Option<&str> {
-    // Without a way out in the middle: the compiler then looks at many octets at a time.
-    let is_visible = id
-        .iter()
-        .fold(true, |visible, byte| visible & byte.is_ascii_graphic());
-    let fits = (1..=MAX_LENGTH).contains(&id.len()) && is_visible;
+    let fits = (1..=MAX_LENGTH).contains(&id.len()) && are_all(id, |byte| byte.is_ascii_graphic());
     fits.then_some(id)
         .and_then(|id| std::str::from_utf8(id).ok())
 }

@@ -21,6 +21,7 @@ use super::json::{self, Json, Marked, Members, Packed};
 use super::keys::{KeySet, VerifyingKey};
 use super::reason::DenyReason;
 use super::revocation::Revocation;
+use super::text::are_all;
 pub use explain::sight;
 
 /// The longest `kid` that is looked up, in bytes: twice a SHA-512 in hexadecimal, the longest usual form.
@@ -73,11 +74,7 @@ impl<'t> UnverifiedToken<'t> {
         let (header, payload) = signing_input
             .split_once('.')
             .ok_or(DenyReason::TokenMalformed)?;
-        // As in `check_alphabet`, without a way out in the middle.
-        if payload
-            .bytes()
-            .fold(false, |any, octet| any | (octet == b'.'))
-        {
+        if !are_all(payload.as_bytes(), |octet| octet != b'.') {
             return Err(match payload.matches('.').count() {
                 2 => DenyReason::TokenEncrypted,
                 _ => DenyReason::TokenMalformed,
@@ -331,9 +328,8 @@ pub(super) fn is_readable_kid(kid: &str) -> bool {
 
 /// Base64url (RFC 4648 §5) and dots.
 fn check_alphabet(text: &str) -> Result<(), DenyReason> {
-    // Without a way out in the middle: the compiler then looks at many octets at a time.
-    let sound = text.bytes().fold(true, |sound, octet| {
-        sound & (octet.is_ascii_alphanumeric() | matches!(octet, b'-' | b'_' | b'.'))
+    let sound = are_all(text.as_bytes(), |octet| {
+        octet.is_ascii_alphanumeric() | matches!(octet, b'-' | b'_' | b'.')
     });
     sound.then_some(()).ok_or(DenyReason::TokenMalformed)
 }

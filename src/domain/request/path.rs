@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::RequestPath;
 use crate::domain::reason::DenyReason;
+use crate::domain::text::are_all;
 
 impl<'w> RequestPath<'w> {
     /// The longest path that is read, in bytes as sent: what common gateways accept as a request line.
@@ -60,9 +61,8 @@ fn normalise(path: &str) -> Option<Cow<'_, str>> {
     if path.len() > RequestPath::MAX_LENGTH || !path.starts_with('/') {
         return None;
     }
-    // Without a way out in the middle: the compiler then looks at many octets at a time.
-    let is_plain = path.bytes().fold(true, |plain, byte| {
-        plain & (byte == b'/' || is_segment_char(byte))
+    let is_plain = are_all(path.as_bytes(), |byte| {
+        byte == b'/' || is_segment_char(byte)
     });
     let normal = if is_plain {
         Cow::Borrowed(path)

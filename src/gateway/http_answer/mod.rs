@@ -17,6 +17,7 @@ use super::problem;
 use super::rejection::{Outcome, Rejection};
 use crate::authorizer::{Decision, Grant};
 use crate::domain::request::RequestContext;
+use crate::domain::text::are_all;
 use crate::telemetry::Door;
 pub use octets::{Connection, Content};
 
@@ -136,10 +137,7 @@ fn reject<'d>(rejection: &Rejection<'_>, request_id: &str, answers: &'d Answers)
 
 /// Whether a field's value can hold these bytes (RFC 9110 §5.5): a line's end among them would be an answer of its own.
 fn is_clean(value: &[u8]) -> bool {
-    // Without a way out in the middle: the compiler then looks at many octets at a time.
-    value.iter().fold(true, |clean, byte| {
-        clean & matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
-    })
+    are_all(value, |byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
 }
 
 #[cfg(test)]
